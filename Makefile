@@ -1,0 +1,63 @@
+# `make build` and `make test` do everything on a machine with Python 3.11 and make.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO := data/demo/truth.parquet
+
+# Settings of a build as YAML, for example: make build VARS='{lookback_days: 30}'
+VARS ?= {}
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint docs lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+# The demo is an input only where it takes part, which is so when nothing else is configured.
+ifneq (,$(findstring demo,$(or $(TRIBUTARY_SOURCES),demo)))
+build: $(DEMO)
+endif
+
+build: $(INSTALLED) ## build the warehouse and print the channel report
+	$(BIN)/dbt build --vars '$(VARS)'
+	$(BIN)/tributary report
+
+test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, pytest
+	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=target/test.duckdb $(BIN)/dbt --quiet build
+	$(BIN)/pytest --numprocesses 2
+
+lint: $(INSTALLED) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint
+
+docs: $(INSTALLED) $(DEMO) ## make the lineage site, one file: target/static_index.html
+	$(BIN)/dbt docs generate --static
+	@echo 'The lineage site is target/static_index.html: open it in a browser.'
+
+lock: $(INSTALLED) ## pin every dependency anew after a change of pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --upgrade \
+		--custom-compile-command 'make lock' --output-file requirements.lock
+
+clean: ## remove what was made: environment, demo input, warehouse, dbt's output
+	rm -rf .venv data/demo target logs .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f warehouse/*.duckdb warehouse/*.duckdb.wal
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf src/tributary.egg-info
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@echo 'Creating the environment in .venv (about a minute, once) …'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c "import duckdb, duckdb_extensions as e; \
+		e.import_extension('sqlite', con=duckdb.connect(config={ \
+		'extension_directory': '.venv/duckdb_extensions'}))"
+	@touch $@
+
+$(DEMO): | $(INSTALLED)
+	$(BIN)/tributary simulate
