@@ -1,0 +1,137 @@
+{#-
+  One macro per setting: reads the var (declared and explained in dbt_project.yml), checks it, and
+  returns it in the form the models use. A wrong value raises an error that lists what is allowed.
+-#}
+
+{% macro setting_error(name, value, allowed) %}
+    {{ exceptions.raise_compiler_error(
+        "The setting " ~ name ~ " is '" ~ value ~ "'. Allowed: " ~ allowed ~ "."
+    ) }}
+{% endmacro %}
+
+{% macro is_empty_setting(value) %}
+    {{ return(value is none or value | string | trim | lower in ['', 'none', 'null']) }}
+{% endmacro %}
+
+{% macro journey_scope() %}
+    {% set allowed = ['every_prior', 'since_last_conversion'] %}
+    {% set value = var('journey_scope') %}
+    {% if value not in allowed %}
+        {{ setting_error('journey_scope', value, allowed | join(', ')) }}
+    {% endif %}
+    {{ return(value) }}
+{% endmacro %}
+
+{#- A positive number of days, or none where journeys reach back without limit. -#}
+{% macro lookback_days() %}
+    {% set value = var('lookback_days') %}
+    {% if is_empty_setting(value) %}
+        {{ return(none) }}
+    {% endif %}
+    {{ return(positive_number('lookback_days', value, 'a positive number of days up to 999999, or none')) }}
+{% endmacro %}
+
+{% macro include_touch_at_conversion() %}
+    {% set value = var('include_touch_at_conversion') | string | lower %}
+    {% if value not in ['true', 'false'] %}
+        {{ setting_error('include_touch_at_conversion', value, 'true, false') }}
+    {% endif %}
+    {{ return(value == 'true') }}
+{% endmacro %}
+
+{% macro time_decay_half_life_days() %}
+    {{ return(positive_number(
+        'time_decay_half_life_days',
+        var('time_decay_half_life_days'),
+        'a positive number of days up to 999999'
+    )) }}
+{% endmacro %}
+
+{% macro positive_number(name, value, allowed) %}
+    {% set text = value | string | trim %}
+    {% if not modules.re.fullmatch('[0-9]{1,6}([.][0-9]{1,6})?', text) or text | float <= 0 %}
+        {{ setting_error(name, value, allowed) }}
+    {% endif %}
+    {{ return(text) }}
+{% endmacro %}
+
+{#- First and last day of the reporting period as 'YYYY-MM-DD', or none where it is open. -#}
+{% macro start_date() %}
+    {{ return(date_setting('start_date')) }}
+{% endmacro %}
+
+{% macro end_date() %}
+    {{ return(date_setting('end_date')) }}
+{% endmacro %}
+
+{% macro date_setting(name) %}
+    {% set value = var(name) %}
+    {% if is_empty_setting(value) %}
+        {{ return(none) }}
+    {% endif %}
+    {% set text = value | string | trim %}
+    {% set parts = modules.re.fullmatch('(20[0-9]{2}|19[0-9]{2})-([0-9]{2})-([0-9]{2})', text) %}
+    {% set days_in_month = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] %}
+    {% if parts %}
+        {% set year, month, day = parts.group(1) | int, parts.group(2) | int, parts.group(3) | int %}
+        {% set is_leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0 %}
+        {% set is_february_29 = is_leap and month == 2 and day == 29 %}
+    {% endif %}
+    {% if not parts
+        or not 1 <= month <= 12
+        or not (1 <= day <= days_in_month[month - 1] or is_february_29) %}
+        {{ setting_error(name, value, 'a calendar day as YYYY-MM-DD, for example 2023-08-29') }}
+    {% endif %}
+    {{ return(text) }}
+{% endmacro %}
+
+{#- The sources that take part, in the order given: the var, else TRIBUTARY_SOURCES, else demo. -#}
+{% macro enabled_sources() %}
+    {% set value = var('sources') or env_var('TRIBUTARY_SOURCES', '') or 'demo' %}
+    {% if value is string %}
+        {% set value = value.strip('[] ').split(',') %}
+    {% endif %}
+    {% set sources = [] %}
+    {% for source in value %}
+        {% set name = source | string | trim %}
+        {% if name not in known_sources() %}
+            {{ setting_error('sources', name, 'a list of ' ~ known_sources() | join(', ')) }}
+        {% endif %}
+        {% if name not in sources %}
+            {% do sources.append(name) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(sources) }}
+{% endmacro %}
+
+{% macro is_source_enabled(name) %}
+    {{ return(name in enabled_sources()) }}
+{% endmacro %}
+
+{#- Runs at the start of every build: every setting is valid, none is misspelt. -#}
+{% macro check_settings() %}
+    {% if execute %}
+        {% set settings = [
+            'sources', 'ihc_database', 'files_path', 'demo_path', 'start_date', 'end_date',
+            'journey_scope', 'lookback_days', 'include_touch_at_conversion',
+            'time_decay_half_life_days'
+        ] %}
+        {% for name in invocation_args_dict.get('vars', {}) %}
+            {% if name not in settings %}
+                {{ exceptions.raise_compiler_error(
+                    "There is no setting '" ~ name ~ "'. Allowed: " ~ settings | join(', ') ~ "."
+                ) }}
+            {% endif %}
+        {% endfor %}
+        {% do enabled_sources() %}
+        {% do journey_scope() %}
+        {% do lookback_days() %}
+        {% do include_touch_at_conversion() %}
+        {% do time_decay_half_life_days() %}
+        {% if start_date() and end_date() and start_date() > end_date() %}
+            {{ setting_error(
+                'start_date', start_date(), 'a day on or before end_date, which is ' ~ end_date()
+            ) }}
+        {% endif %}
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,111 @@
+{#- A user's own CSV or Parquet files. -#}
+{% macro land_files() %}
+    {% set folder = var('files_path') or env_var('TRIBUTARY_FILES', '') %}
+    {% if not folder %}
+        {{ input_error(
+            "Source files: no folder is named. Give it as --vars '{files_path: DIR}'"
+            ~ " or in TRIBUTARY_FILES."
+        ) }}
+    {% endif %}
+    {% do land_folder('files', folder, "Put it there, or name another folder in files_path.") %}
+{% endmacro %}
+
+{#- The simulator's output: the same entities as files, always as Parquet. -#}
+{% macro land_demo() %}
+    {% do land_folder('demo', var('demo_path'), "Make it with: tributary simulate") %}
+{% endmacro %}
+
+{% macro land_folder(source, folder, advice) %}
+    {% set entities = {
+        'sessions': {
+            'session_id': {'kind': 'text', 'required': true},
+            'user_id': {'kind': 'text', 'required': true},
+            'started_at': {'kind': 'time', 'required': true},
+            'channel': {'kind': 'text', 'required': true},
+            'source': {'kind': 'text', 'required': false},
+            'medium': {'kind': 'text', 'required': false},
+            'campaign': {'kind': 'text', 'required': false},
+            'holder_engagement': {'kind': 'number', 'required': false},
+            'closer_engagement': {'kind': 'number', 'required': false},
+            'impression_interaction': {'kind': 'number', 'required': false}
+        },
+        'conversions': {
+            'conversion_id': {'kind': 'text', 'required': true},
+            'user_id': {'kind': 'text', 'required': true},
+            'converted_at': {'kind': 'time', 'required': true},
+            'revenue': {'kind': 'number', 'required': true},
+            'conversion_type': {'kind': 'text', 'required': false},
+            'currency': {'kind': 'text', 'required': false}
+        },
+        'spend': {
+            'date': {'kind': 'time', 'required': true},
+            'channel': {'kind': 'text', 'required': true},
+            'spend': {'kind': 'number', 'required': true},
+            'campaign': {'kind': 'text', 'required': false},
+            'account': {'kind': 'text', 'required': false}
+        }
+    } %}
+    {% for entity, columns in entities.items() %}
+        {% set files = entity_files(source, folder, entity) %}
+        {% if files %}
+            {% do land_entity(source, entity, files.relation, columns, files.names) %}
+        {% elif entity == 'spend' %}
+            {% do log("Source " ~ source ~ ": no spend files in " ~ folder ~ ": spend is 0", info=true) %}
+            {% do run_query(
+                "create or replace view raw_" ~ source ~ ".spend as select "
+                ~ "cast(null as varchar) as " ~ columns.keys() | join(", cast(null as varchar) as ")
+                ~ " where false"
+            ) %}
+        {% else %}
+            {{ input_error(
+                "Source " ~ source ~ ": there is no file for " ~ entity ~ " in " ~ folder
+                ~ ". Looked for " ~ entity ~ ".csv, " ~ entity ~ ".parquet, " ~ entity
+                ~ "_*.csv, " ~ entity ~ "_*.parquet and both kinds in " ~ entity ~ "/. " ~ advice
+            ) }}
+        {% endif %}
+    {% endfor %}
+{% endmacro %}
+
+{#- The files of one entity and the SQL that reads them, or none where there are none. -#}
+{% macro entity_files(source, folder, entity) %}
+    {% set found = {} %}
+    {% for kind in ['csv', 'parquet'] %}
+        {% set endings = [kind, 'csv.gz'] if kind == 'csv' else [kind] %}
+        {% set patterns = [] %}
+        {% for ending in endings %}
+            {% for stem in [entity ~ '.', entity ~ '_*.', entity ~ '/*.'] %}
+                {% do patterns.append(folder.rstrip('/') ~ '/' ~ stem ~ ending) %}
+            {% endfor %}
+        {% endfor %}
+        {% set files = files_matching(patterns) %}
+        {% if files %}
+            {% do found.update({kind: files}) %}
+        {% endif %}
+    {% endfor %}
+    {% if not found %}
+        {{ return(none) }}
+    {% endif %}
+    {% if found | length == 2 %}
+        {{ input_error(
+            "Source " ~ source ~ ": " ~ entity ~ " comes both as CSV and as Parquet in " ~ folder
+            ~ " (" ~ found.csv[0] ~ ", " ~ found.parquet[0] ~ "). Keep one kind."
+        ) }}
+    {% endif %}
+    {% set kind = found.keys() | first %}
+    {% set literals = [] %}
+    {% for file in found[kind] %}
+        {% do literals.append(sql_text(file)) %}
+    {% endfor %}
+    {#- Short rows are padded and stray quotes tolerated, so that one bad row does not stop the file;
+        line breaks within quotes then need a reader of one thread. -#}
+    {% set readers = {
+        'csv': "read_csv([FILES], header = true, all_varchar = true, union_by_name = true,"
+            ~ " quote = '\"', escape = '\"', null_padding = true, strict_mode = false,"
+            ~ " parallel = false)",
+        'parquet': "read_parquet([FILES], union_by_name = true)"
+    } %}
+    {{ return({
+        'relation': readers[kind] | replace('FILES', literals | join(', ')),
+        'names': found[kind] | join(', ')
+    }) }}
+{% endmacro %}

@@ -1,0 +1,22 @@
+{#- How raw values are read, the same in every source. What cannot be read becomes null. -#}
+
+{#- Text without surrounding blanks; empty text is null. -#}
+{% macro to_text(column) -%}
+    nullif(trim(cast({{ column }} as varchar)), '')
+{%- endmacro %}
+
+{#- Money. Empty counts as 0; what is neither empty nor a finite number is null. -#}
+{% macro to_amount(column) -%}
+    case
+        when {{ to_text(column) }} is null then 0
+        else try_cast({{ column }} as decimal(28, 10))
+    end
+{%- endmacro %}
+
+{#- A yes/no flag from 1/0, true/false, yes/no; empty is null. -#}
+{% macro to_flag(column) -%}
+    case
+        when lower({{ to_text(column) }}) in ('1', '1.0', 't', 'true', 'y', 'yes') then true
+        when lower({{ to_text(column) }}) in ('0', '0.0', 'f', 'false', 'n', 'no') then false
+    end
+{%- endmacro %}

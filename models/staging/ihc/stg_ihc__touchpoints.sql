@@ -1,0 +1,29 @@
+-- grain: one row per row of session_sources; nothing is dropped.
+{{ config(enabled=is_source_enabled('ihc')) }}
+
+with session_sources as (
+
+    select * from {{ source('ihc', 'session_sources') }}
+
+),
+
+final as (
+
+    select
+        'ihc' as source,
+        {{ to_text('session_id') }} as touchpoint_id,
+        {{ to_text('user_id') }} as person_id,
+        {{ to_utc_timestamp("event_date || ' ' || event_time") }} as touched_at,
+        {{ to_text('channel_name') }} as channel,
+        cast(null as varchar) as traffic_source,
+        cast(null as varchar) as medium,
+        cast(null as varchar) as campaign,
+        {{ to_flag('holder_engagement') }} as holder_engagement,
+        {{ to_flag('closer_engagement') }} as closer_engagement,
+        {{ to_flag('impression_interaction') }} as impression_interaction,
+        {{ row_as_json('session_sources') }} as raw_row
+    from session_sources
+
+)
+
+select * from final
