@@ -1,0 +1,32 @@
+-- grain: one row per delivered conversion row; rejection_reason is null where it can be used.
+{{ config(materialized='view') }}
+
+with conversions as (
+
+    select * from {{ ref('int_conversions_unioned') }}
+
+),
+
+final as (
+
+    select
+        source,
+        conversion_id,
+        person_id,
+        conversion_type,
+        converted_at,
+        revenue,
+        currency,
+        raw_row,
+        case
+            when conversion_id is null then 'missing_id'
+            when person_id is null then 'missing_person'
+            when converted_at is null then 'unreadable_time'
+            when not ({{ is_plausible_time('converted_at') }}) then 'implausible_time'
+            when revenue is null then 'unreadable_amount'
+        end as rejection_reason
+    from conversions
+
+)
+
+select * from final

@@ -1,0 +1,33 @@
+-- grain: one row per delivered spend row; rejection_reason is null where it can be used.
+{{ config(materialized='view') }}
+
+with spend_rows as (
+
+    select * from {{ ref('int_spend_unioned') }}
+
+),
+
+final as (
+
+    select
+        source,
+        spend_date,
+        channel,
+        campaign,
+        account,
+        touchpoint_id,
+        spend,
+        raw_row,
+        case
+            when spend_date is null and channel is null and touchpoint_id is not null
+                then 'unknown_touchpoint'
+            when spend_date is null then 'unreadable_time'
+            when not ({{ is_plausible_time('spend_date') }}) then 'implausible_time'
+            when channel in {{ reserved_channels() }} then 'reserved_channel'
+            when spend is null then 'unreadable_amount'
+        end as rejection_reason
+    from spend_rows
+
+)
+
+select * from final

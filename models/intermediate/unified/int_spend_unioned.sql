@@ -1,0 +1,20 @@
+-- grain: one row per row that an enabled source delivered, valid or not.
+with unioned as (
+
+    {% for source in enabled_sources() %}
+    select
+        source,
+        spend_date,
+        channel,
+        campaign,
+        account,
+        touchpoint_id,
+        spend,
+        raw_row
+    from {{ ref('stg_' ~ source ~ '__spend') }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+
+)
+
+select * from unioned
