@@ -1,0 +1,45 @@
+-- grain: one row per source and conversion of the reporting period. revenue and touchpoint_count
+-- are additive, but a touchpoint that serves several conversions counts in each.
+with journey_windows as (
+
+    select * from {{ ref('int_journey_windows') }}
+
+),
+
+journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
+touchpoint_counts as (
+
+    select
+        source,
+        conversion_id,
+        count(*) as touchpoint_count
+    from journey_touchpoints
+    group by source, conversion_id
+
+),
+
+final as (
+
+    select
+        journey_windows.conversion_id,
+        journey_windows.source,
+        journey_windows.person_id,
+        journey_windows.conversion_type,
+        journey_windows.converted_at,
+        journey_windows.revenue,
+        coalesce(touchpoint_counts.touchpoint_count, 0) as touchpoint_count,
+        touchpoint_counts.touchpoint_count is not null as is_attributed
+    from journey_windows
+    left join touchpoint_counts
+        on
+            journey_windows.source = touchpoint_counts.source
+            and journey_windows.conversion_id = touchpoint_counts.conversion_id
+
+)
+
+select * from final

@@ -1,0 +1,120 @@
+-- grain: one row per attribution model, conversion type and channel. conversions and revenue are
+-- additive within one model and, with the (unattributed) row, add up to all conversions. Every
+-- channel has its row, also where a model credits it with nothing.
+with enabled_models as (
+
+    select * from {{ ref('attribution_models') }}
+    where is_enabled
+
+),
+
+touchpoint_credits as (
+
+    select * from {{ ref('fct_touchpoint_credits') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('fct_conversions') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('dim_channels') }}
+
+),
+
+conversion_types as (
+
+    select distinct conversion_type
+    from conversions
+
+),
+
+credited as (
+
+    -- Models with totals of their own report those and not the sum of their credits.
+    select
+        attribution_model,
+        conversion_type,
+        channel,
+        sum(credit) as conversions,
+        sum(credited_revenue) as revenue
+    from touchpoint_credits
+    where attribution_model not in ({{ quoted_list(channel_total_models()) }})
+    group by attribution_model, conversion_type, channel
+    {% for model in channel_total_models() %}
+    union all
+    select
+        enabled_models.attribution_model,
+        totals.conversion_type,
+        totals.channel,
+        totals.conversions,
+        totals.revenue
+    from {{ ref('int_' ~ model ~ '_channel_totals') }} as totals
+    inner join enabled_models
+        on enabled_models.attribution_model = '{{ model }}'
+    {% endfor %}
+
+),
+
+unattributed as (
+
+    select
+        enabled_models.attribution_model,
+        conversions.conversion_type,
+        '(unattributed)' as channel,
+        cast(count(*) as double) as conversions,
+        cast(sum(conversions.revenue) as double) as revenue
+    from conversions
+    cross join enabled_models
+    where not conversions.is_attributed
+    group by enabled_models.attribution_model, conversions.conversion_type
+
+),
+
+measured as (
+
+    select * from credited
+    union all
+    select * from unattributed
+
+),
+
+final as (
+
+    select
+        enabled_models.attribution_model,
+        conversion_types.conversion_type,
+        channels.channel,
+        coalesce(measured.conversions, 0) as conversions,
+        coalesce(measured.revenue, 0) as revenue,
+        case
+            when channels.channel = '(unattributed)' then 0
+            else coalesce(
+                measured.conversions / nullif(
+                    sum(
+                        case when channels.channel != '(unattributed)' then measured.conversions end
+                    ) over (
+                        partition by
+                            enabled_models.attribution_model, conversion_types.conversion_type
+                    ),
+                    0
+                ),
+                0
+            )
+        end as share
+    from enabled_models
+    cross join conversion_types
+    cross join channels
+    left join measured
+        on
+            enabled_models.attribution_model = measured.attribution_model
+            and conversion_types.conversion_type = measured.conversion_type
+            and channels.channel = measured.channel
+
+)
+
+select * from final

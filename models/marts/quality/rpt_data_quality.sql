@@ -1,0 +1,63 @@
+-- grain: one row per source, entity and outcome (used, or the reason of a rejection). row_count is
+-- additive: per source and entity it adds up to the rows delivered.
+with rejected_rows as (
+
+    select * from {{ ref('int_rejected_rows') }}
+
+),
+
+rejection_reasons as (
+
+    select * from {{ ref('rejection_reasons') }}
+
+),
+
+used as (
+
+    {% for entity in ['touchpoints', 'conversions', 'spend'] %}
+    select
+        source,
+        '{{ entity }}' as entity,
+        count(*) as row_count
+    from {{ ref('int_' ~ entity) }}
+    group by source
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+
+),
+
+rejected as (
+
+    select
+        source,
+        entity,
+        rejection_reason,
+        count(*) as row_count
+    from rejected_rows
+    group by source, entity, rejection_reason
+
+),
+
+final as (
+
+    select
+        source,
+        entity,
+        'used' as outcome,
+        row_count,
+        cast(null as varchar) as advice
+    from used
+    union all
+    select
+        rejected.source,
+        rejected.entity,
+        rejected.rejection_reason as outcome,
+        rejected.row_count,
+        rejection_reasons.advice
+    from rejected
+    left join rejection_reasons
+        on rejected.rejection_reason = rejection_reasons.rejection_reason
+
+)
+
+select * from final

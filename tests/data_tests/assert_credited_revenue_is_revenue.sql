@@ -1,0 +1,34 @@
+-- Per conversion and model, credited revenue adds up to the conversion's revenue, to the cent.
+with touchpoint_credits as (
+
+    select * from {{ ref('fct_touchpoint_credits') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('fct_conversions') }}
+
+),
+
+credited as (
+
+    select
+        source,
+        conversion_id,
+        attribution_model,
+        sum(credited_revenue) as credited_revenue
+    from touchpoint_credits
+    group by source, conversion_id, attribution_model
+
+)
+
+select
+    credited.*,
+    conversions.revenue
+from credited
+left join conversions
+    on
+        credited.source = conversions.source
+        and credited.conversion_id = conversions.conversion_id
+where (abs(credited.credited_revenue - conversions.revenue) < 0.005) is not true
