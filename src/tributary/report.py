@@ -1,0 +1,167 @@
+"""The channel report: what each channel cost and earned under one attribution model."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+UNATTRIBUTED = "(unattributed)"
+
+
+class ReportError(Exception):
+    """A report was asked for that the warehouse cannot give; the message says what it can."""
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """What to report.
+
+    Attributes
+    ----------
+    attribution_model
+        A model of the warehouse, such as linear.
+    conversion_type
+        A conversion type of the warehouse; None for the only one, or purchase where there are
+        several.
+    start, end
+        First and last date, inclusive; None is open. Credits count on the date of the touchpoint,
+        spend on the date it was spent, unattributed conversions on the date of the conversion.
+    """
+
+    attribution_model: str
+    conversion_type: str | None = None
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True)
+class ChannelReport:
+    """A channel report.
+
+    Attributes
+    ----------
+    conversion_type
+        The conversion type reported.
+    channels
+        One row per channel, by conversions: channel, channel_group, is_paid, spend and revenue
+        (currency units), conversions (credited), share (of the conversions that channels are
+        credited with, in [0, 1]), cpo (spend / conversions) and roas (revenue / spend).
+    totals
+        The same columns: one row for the paid channels and one for everything.
+    """
+
+    conversion_type: str
+    channels: pa.Table
+    totals: pa.Table
+
+
+_CREDITED = """
+    select
+        performance.channel,
+        channels.channel_group,
+        channels.is_paid,
+        performance.spend,
+        performance.conversions,
+        performance.revenue
+    from marts.rpt_channel_performance as performance
+    inner join marts.dim_channels as channels
+        on performance.channel = channels.channel
+    where
+        performance.attribution_model = $attribution_model
+        and performance.conversion_type = $conversion_type
+        and performance.date between
+            coalesce($start, date '0001-01-01') and coalesce($end, date '9999-12-31')
+"""
+
+_MEASURES = """
+        cast(coalesce(sum(spend), 0) as double) as spend,
+        coalesce(sum(conversions), 0) as conversions,
+        coalesce(sum(revenue), 0) as revenue,
+        cast(sum(spend) as double) / nullif(sum(conversions), 0) as cpo,
+"""
+
+_CHANNELS = f"""
+    select
+        channel,
+        channel_group,
+        is_paid,
+        {_MEASURES}
+        case when is_paid then sum(revenue) / nullif(cast(sum(spend) as double), 0) end as roas,
+        coalesce(
+            case when channel = '{UNATTRIBUTED}' then 0 else sum(conversions) end / nullif(
+                sum(case when channel = '{UNATTRIBUTED}' then 0 else sum(conversions) end) over (),
+                0
+            ),
+            0
+        ) as share
+    from ({_CREDITED})
+    group by channel, channel_group, is_paid
+    order by channel = '{UNATTRIBUTED}', conversions desc, spend desc, channel
+"""  # noqa: S608 - the only text put in is this module's own
+
+_TOTALS = f"""
+    select
+        'All paid channels' as channel,
+        {_MEASURES}
+        sum(revenue) / nullif(cast(sum(spend) as double), 0) as roas
+    from ({_CREDITED})
+    where is_paid
+    union all
+    select
+        'Everything' as channel,
+        {_MEASURES}
+        sum(revenue) / nullif(cast(sum(spend) as double), 0) as roas
+    from ({_CREDITED})
+"""  # noqa: S608 - the only text put in is this module's own
+
+
+def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest) -> ChannelReport:
+    """Read a channel report from the marts of an open warehouse.
+
+    Raises
+    ------
+    ReportError
+        If the marts are not there, the model or conversion type is not in them, or the dates are
+        reversed.
+    """
+    if request.start and request.end and request.start > request.end:
+        raise ReportError(f"The report starts on {request.start}, after its end, {request.end}.")
+    try:
+        models, types = (
+            [
+                value
+                for (value,) in warehouse.execute(
+                    f"select distinct {column} from marts.rpt_channel_performance order by 1"  # noqa: S608
+                ).fetchall()
+            ]
+            for column in ("attribution_model", "conversion_type")
+        )
+    except duckdb.CatalogException:
+        raise ReportError("The warehouse has no marts yet. Make them with: dbt build") from None
+
+    # An empty warehouse has neither: the report is then empty, whatever is asked for.
+    if models and request.attribution_model not in models:
+        raise ReportError(
+            f"The warehouse has no model {request.attribution_model}. It has: {', '.join(models)}."
+        )
+    conversion_type = request.conversion_type or _default_type(types)
+    if types and conversion_type not in types:
+        raise ReportError(
+            f"The warehouse has no conversion type {conversion_type}. It has: {', '.join(types)}."
+        )
+    parameters = {
+        "attribution_model": request.attribution_model,
+        "conversion_type": conversion_type,
+        "start": request.start,
+        "end": request.end,
+    }
+    return ChannelReport(
+        conversion_type=conversion_type,
+        channels=warehouse.execute(_CHANNELS, parameters).to_arrow_table(),
+        totals=warehouse.execute(_TOTALS, parameters).to_arrow_table(),
+    )
+
+
+def _default_type(types: list[str]) -> str:
+    return "purchase" if "purchase" in types or not types else types[0]
