@@ -13,10 +13,7 @@
     end
 {%- endmacro %}
 
-{#- A yes/no flag from 1/0, true/false, yes/no; empty is null. -#}
+{#- A yes/no flag from 1/0, true/false, yes/no or a number; what is none of these is null. -#}
 {% macro to_flag(column) -%}
-    case
-        when lower({{ to_text(column) }}) in ('1', '1.0', 't', 'true', 'y', 'yes') then true
-        when lower({{ to_text(column) }}) in ('0', '0.0', 'f', 'false', 'n', 'no') then false
-    end
+    try_cast({{ column }} as boolean)
 {%- endmacro %}

@@ -35,7 +35,8 @@ repeated_{{ entity }}_keys as (
     select
         source,
         {{ key }}
-    from usable_{{ entity }}
+    from {{ ref('int_' ~ entity ~ '_checked') }}
+    where rejection_reason is null
     group by source, {{ key }}
     having count(*) > 1
 
