@@ -22,6 +22,7 @@ from tributary.report import UNATTRIBUTED, ChannelReport, ReportError, ReportReq
 from tributary.simulation import Market, simulate
 
 DEFAULT_WAREHOUSE = Path("warehouse/tributary.duckdb")
+ROWS_PER_GROUP = 122_880  # DuckDB reads Parquet row groups in parallel; this is its own size
 REPORT_WIDTH = 110
 BAR_WIDTH = 15
 
@@ -79,7 +80,9 @@ def simulate_command(
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            pyarrow.parquet.write_table(table, output / f"{name}.parquet")
+            pyarrow.parquet.write_table(
+                table, output / f"{name}.parquet", row_group_size=ROWS_PER_GROUP
+            )
     except OSError as error:
         raise fail(f"Cannot write to {output}: {error.strerror or error}.") from None
     counts = ", ".join(f"{table.num_rows:,} rows of {name}" for name, table in tables.items())
