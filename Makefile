@@ -25,6 +25,8 @@ build: $(INSTALLED) ## build the warehouse and print the channel report
 	$(BIN)/tributary report
 
 test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, pytest
+	@mkdir -p target
+	@echo "dbt build on the demo: models, unit tests and data tests …"
 	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=target/test.duckdb $(BIN)/dbt --quiet build
 	$(BIN)/pytest --numprocesses 2
 
