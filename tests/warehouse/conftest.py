@@ -1,0 +1,105 @@
+"""Builds of the real project, each in a fresh warehouse of its own."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a dbt command left behind."""
+
+    status: int
+    output: str
+    warehouse: Path
+
+    def rows(self, sql: str) -> list[Row]:
+        """Query the warehouse."""
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def value(self, sql: str) -> Any:
+        """Query the warehouse for one value."""
+        ((value,),) = self.rows(sql)
+        return value
+
+
+def run_dbt(folder: Path, *arguments: str, variables: str = "{}", **environment: str) -> Build:
+    """Run dbt in the project's root with everything it writes in `folder`."""
+    warehouse = folder / "tributary.duckdb"
+    inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
+    completed = subprocess.run(
+        [BIN / "dbt", "--no-use-colors", *arguments, "--vars", variables],
+        cwd=PROJECT,
+        env=inherited
+        | {
+            "TRIBUTARY_WAREHOUSE": str(warehouse),
+            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_LOG_PATH": str(folder / "logs"),
+            "DBT_VERSION_CHECK": "false",
+        }
+        | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Build(completed.returncode, completed.stdout + completed.stderr, warehouse)
+
+
+def build(folder: Path, variables: str = "{}", **environment: str) -> Build:
+    """Build all models and run all data tests; unit tests do not depend on the input."""
+    return run_dbt(
+        folder,
+        "build",
+        "--exclude-resource-type",
+        "unit_test",
+        variables=variables,
+        **environment,
+    )
+
+
+def write_csv(path: Path, header: str, rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file with a comma separated header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header.split(","))
+        writer.writerows(rows)
+
+
+HEADERS: Mapping[str, str] = {
+    "sessions": "session_id,user_id,started_at,channel",
+    "conversions": "conversion_id,user_id,converted_at,revenue",
+    "spend": "date,channel,spend",
+}
+
+Tables = Mapping[str, Iterable[Iterable[object]]]
+
+
+@pytest.fixture
+def build_files(tmp_path: Path) -> Callable[..., Build]:
+    """Build from rows of sessions, conversions and spend; a table left out has no rows."""
+
+    def build_from(tables: Tables, settings: str = "") -> Build:
+        for name, header in HEADERS.items():
+            write_csv(tmp_path / "input" / f"{name}.csv", header, tables.get(name, []))
+        result = build(
+            tmp_path, f"{{sources: [files], files_path: {tmp_path / 'input'}, {settings}}}"
+        )
+        assert result.status == 0, result.output
+        return result
+
+    return build_from

@@ -1,0 +1,272 @@
+"""What users bring: few rows, strange rows, bad rows, several sources."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from reference import reference_data
+from tributary.simulation import Market, simulate
+
+from .conftest import HEADERS, Build, Tables, build, write_csv
+
+BuildFiles = Callable[..., Build]
+
+MODELS = 9
+
+
+def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:
+    built = build_files({})
+    for mart in ("fct_conversions", "fct_touchpoint_credits", "rpt_channel_attribution"):
+        assert built.value(f"select count(*) from marts.{mart}") == 0
+    assert built.rows("select channel from marts.dim_channels") == [("(unattributed)",)]
+
+
+def test_one_conversion_without_a_touchpoint_is_unattributed(build_files: BuildFiles) -> None:
+    built = build_files({"conversions": [("c", "u", "2024-01-01", 10)]})
+    assert built.rows(
+        "select distinct channel, conversions, revenue, share from marts.rpt_channel_attribution"
+    ) == [("(unattributed)", 1, 10, 0)]
+
+
+def test_one_channel_gets_everything(build_files: BuildFiles) -> None:
+    built = build_files(
+        {
+            "sessions": [
+                ("s1", "u", "2024-01-01", "only"),
+                ("s2", "u", "2024-01-02", "only"),
+                ("s3", "someone else", "2024-01-02", "only"),
+            ],
+            "conversions": [("c", "u", "2024-01-03", 10)],
+        }
+    )
+    assert (
+        built.rows(
+            "select conversions, revenue, share from marts.rpt_channel_attribution "
+            "where channel = 'only'"
+        )
+        == [pytest.approx((1, 10, 1))] * MODELS
+    )
+
+
+def test_revenue_zero_negative_cost_and_spend_without_conversions(build_files: BuildFiles) -> None:
+    built = build_files(
+        {
+            "sessions": [("s1", "u", "2024-01-01", "ad"), ("s2", "u", "2024-01-01", "direct")],
+            "conversions": [("c", "u", "2024-01-03", 0)],
+            "spend": [
+                ("2024-01-01", "ad", 5),
+                ("2024-01-01", "ad", -7),
+                ("2024-01-02", "billboard", 100),
+            ],
+        }
+    )
+    assert built.rows(
+        "select date::varchar, channel, spend::double, conversions, revenue, cpo, roas "
+        "from marts.rpt_channel_performance where attribution_model = 'linear' order by 1, 2"
+    ) == [
+        ("2024-01-01", "ad", -2, 0.5, 0, -4, None),
+        ("2024-01-01", "direct", 0, 0.5, 0, 0, None),
+        ("2024-01-02", "billboard", 100, 0, 0, None, 0),
+    ]
+
+
+def test_conversion_types_are_attributed_on_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "input"
+    write_csv(
+        folder / "sessions.csv",
+        "session_id,user_id,started_at,channel",
+        [("s1", "u", "2024-01-01", "a"), ("s2", "u", "2024-01-03", "b")],
+    )
+    write_csv(
+        folder / "conversions.csv",
+        "conversion_id,user_id,converted_at,revenue,conversion_type",
+        [("c1", "u", "2024-01-02", "", "lead"), ("c2", "u", "2024-01-04", 50, "")],
+    )
+    built = build(
+        tmp_path,
+        f"{{sources: [files], files_path: {folder}, journey_scope: since_last_conversion}}",
+    )
+    assert built.status == 0, built.output
+    assert built.rows(
+        "select conversion_type, channel, conversions, revenue from marts.rpt_channel_attribution "
+        "where attribution_model = 'linear' and channel != '(unattributed)' order by 1, 2"
+    ) == [
+        ("lead", "a", 1, 0),
+        ("lead", "b", 0, 0),
+        ("purchase", "a", 0.5, 25),
+        ("purchase", "b", 0.5, 25),
+    ]
+    assert "no spend files" in built.output
+
+
+def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
+    build_files: BuildFiles,
+) -> None:
+    tables: Tables = {
+        "sessions": [
+            ("good", "u", "2024-01-01 10:00:00", "ad"),
+            ("zoned", "u", "2024-01-01T10:00:00+02:00", "ad"),
+            ("odd", "u", "2024-01-01 11:00:00", 'a, "b"\n\'); drop table x; {{ 1 }} é'),
+            ("no channel", "u", "2024-01-01 12:00:00", " "),
+            ("short", "u"),
+            ("", "u", "2024-01-01", "ad"),
+            ("no person", "", "2024-01-01", "ad"),
+            ("no time", "u", "yesterday", "ad"),
+            ("no clock", "u", "1970-01-01", "ad"),
+            ("endless", "u", "infinity", "ad"),
+            ("reserved", "u", "2024-01-01", "(conversion)"),
+            ("good", "u", "2024-01-01 10:00:00", "ad"),
+            ("good", "u", "2024-01-02 10:00:00", "other"),
+        ],
+        "conversions": [
+            ("c", "u", "2024-01-05", 10),
+            ("nan", "u", "2024-01-05", "NaN"),
+            ("inf", "u", "2024-01-05", "inf"),
+            ("words", "u", "2024-01-05", "ten"),
+            ("c", "u", "2024-01-06", 99),
+        ],
+        "spend": [
+            ("2024-01-01", "ad", "1.5"),
+            ("soon", "ad", 1),
+            ("2024-01-01", "ad", "a lot"),
+            ("2024-01-01", "(start)", 1),
+        ],
+    }
+    built = build_files(tables)
+    outcomes = built.rows(
+        "select entity, outcome, row_count from marts.rpt_data_quality "
+        "where outcome != 'used' order by 1, 2"
+    )
+    assert outcomes == [
+        ("conversions", "duplicate_id", 1),
+        ("conversions", "unreadable_amount", 3),
+        ("spend", "reserved_channel", 1),
+        ("spend", "unreadable_amount", 1),
+        ("spend", "unreadable_time", 1),
+        ("touchpoints", "duplicate_id", 2),
+        ("touchpoints", "implausible_time", 2),
+        ("touchpoints", "missing_id", 1),
+        ("touchpoints", "missing_person", 1),
+        ("touchpoints", "reserved_channel", 1),
+        ("touchpoints", "unreadable_time", 2),
+    ]
+    assert built.rows(
+        "select touchpoint_id, touched_at::varchar, channel from marts.fct_touchpoint_credits "
+        "where attribution_model = 'linear' order by touched_at"
+    ) == [
+        ("zoned", "2024-01-01 08:00:00", "ad"),
+        ("good", "2024-01-01 10:00:00", "ad"),
+        ("odd", "2024-01-01 11:00:00", 'a, "b"\n\'); drop table x; {{ 1 }} é'),
+        ("no channel", "2024-01-01 12:00:00", "(unknown)"),
+    ]
+    assert built.value("select sum(revenue)::double from marts.fct_conversions") == 10
+    raw_row = built.value(
+        "select raw_row from intermediate.int_rejected_rows where entity_key = 'words'"
+    )
+    assert '"revenue":"ten"' in raw_row
+
+
+def test_extra_columns_are_named_once_and_parquet_parts_are_read_together(tmp_path: Path) -> None:
+    simulation = simulate(Market(people=400, days=30), seed=7)
+    folder = tmp_path / "exports"
+    (folder / "sessions").mkdir(parents=True)
+    half = simulation.sessions.num_rows // 2
+    extended = simulation.sessions.append_column(
+        "device", pa.repeat("phone", simulation.sessions.num_rows)
+    )
+    pyarrow.parquet.write_table(extended.slice(0, half), folder / "sessions" / "1.parquet")
+    pyarrow.parquet.write_table(extended.slice(half), folder / "sessions" / "2.parquet")
+    pyarrow.parquet.write_table(simulation.conversions, folder / "conversions_2024.parquet")
+    write_csv(
+        folder / "spend.csv",
+        "date,channel,spend",
+        ((row["date"], row["channel"], row["spend"]) for row in simulation.spend.to_pylist()),
+    )
+    built = build(tmp_path, f"{{sources: [files], files_path: '{tmp_path}/exp*'}}")
+    assert built.status == 0, built.output
+    assert built.output.count("columns not used: device") == 1
+    assert (
+        built.value("select row_count from marts.rpt_data_quality where entity = 'touchpoints'")
+        == simulation.sessions.num_rows
+    )
+    spend = sum(row["spend"] for row in simulation.spend.to_pylist())
+    assert built.value(
+        "select sum(spend)::double from marts.rpt_channel_performance "
+        "where attribution_model = 'linear'"
+    ) == pytest.approx(spend, abs=0.005)
+
+
+def test_sources_side_by_side_do_not_mix_people_or_ids(tmp_path: Path) -> None:
+    demo, files = tmp_path / "demo", tmp_path / "files"
+    demo.mkdir()
+    simulation = simulate(Market(people=300, days=30), seed=3)
+    for name in ("sessions", "conversions", "spend"):
+        table = getattr(simulation, name)
+        pyarrow.parquet.write_table(table, demo / f"{name}.parquet")
+        write_csv(
+            files / f"{name}.csv",
+            ",".join(table.column_names),
+            (row.values() for row in table.to_pylist()),
+        )
+    built = build(
+        tmp_path,
+        f"{{files_path: {files}, demo_path: {demo}}}",
+        **{"TRIBUTARY_SOURCES": "demo, files"},
+    )
+    assert built.status == 0, built.output
+    per_source = built.rows(
+        "select source, count(*), sum(revenue), sum(touchpoint_count) from marts.fct_conversions "
+        "group by source order by source"
+    )
+    assert [row[0] for row in per_source] == ["demo", "files"]
+    assert per_source[0][1:] == per_source[1][1:]
+    assert per_source[0][1] == simulation.conversions.num_rows
+
+
+def test_ragged_real_export_is_read_to_the_last_row(tmp_path: Path) -> None:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    columns = {
+        "customer_id": "user_id",
+        "utm_source": "channel",
+        "date_day": "date",
+        "utm_campaign": "campaign",
+    }
+    for name, target in {"sessions.csv": "sessions.csv", "ad_spend.csv": "spend.csv"}.items():
+        # Only the header changes: the rows, ragged ones among them, stay as they came.
+        header, rows = (
+            reference_data("attribution_playbook", name).read_text("utf-8").split("\n", 1)
+        )
+        for theirs, ours in columns.items():
+            header = header.replace(theirs, ours)
+        (folder / target).write_text(header + "\n" + rows, encoding="utf-8")
+    with reference_data("attribution_playbook", "customer_conversions.csv").open() as file:
+        conversions = [
+            (number, row["customer_id"], row["converted_at"], row["revenue"])
+            for number, row in enumerate(csv.DictReader(file))
+        ]
+    write_csv(folder / "conversions.csv", HEADERS["conversions"], conversions)
+
+    built = build(tmp_path, f"{{sources: [files], files_path: {folder}, lookback_days: 30}}")
+    assert built.status == 0, built.output
+    assert built.rows(
+        "select entity, outcome, row_count from marts.rpt_data_quality order by entity"
+    ) == [("conversions", "used", 21), ("spend", "used", 42), ("touchpoints", "used", 90)]
+    linear = {
+        channel: measures
+        for channel, *measures in built.rows(
+            """
+            select channel, sum(conversions), sum(spend)::double / sum(conversions),
+                sum(revenue) / sum(spend)::double
+            from marts.rpt_channel_performance
+            where attribution_model = 'linear' and channel in ('adwords', 'facebook_ads')
+            group by channel
+            """
+        )
+    }
+    assert linear["adwords"] == pytest.approx([1.369048, 34.3304, 0.4065], abs=1e-4)
+    assert linear["facebook_ads"] == pytest.approx([5.392857, 57.8543, 0.2249], abs=1e-4)

@@ -1,0 +1,143 @@
+"""The channel report as people ask for it."""
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from .conftest import BIN, Build, build, write_csv
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("report")
+    write_csv(
+        folder / "input" / "sessions.csv",
+        "session_id,user_id,started_at,channel",
+        [("s1", "u", "2024-01-01", "Paid Social"), ("s2", "u", "2024-01-02", "Direct")],
+    )
+    write_csv(
+        folder / "input" / "conversions.csv",
+        "conversion_id,user_id,converted_at,revenue,conversion_type",
+        [
+            ("c1", "u", "2024-01-03", 90, "purchase"),
+            ("c2", "v", "2024-01-03", 10, "purchase"),
+            ("c3", "u", "2024-01-03", 0, "lead"),
+        ],
+    )
+    write_csv(
+        folder / "input" / "spend.csv", "date,channel,spend", [("2024-01-01", "Paid Social", 15)]
+    )
+    result = build(folder, f"{{sources: [files], files_path: {folder / 'input'}}}")
+    assert result.status == 0, result.output
+    return result
+
+
+def report(warehouse: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "tributary", "report", "--warehouse", str(warehouse), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_json_report_has_every_measure(built: Build) -> None:
+    rows = json.loads(report(built.warehouse, "--format", "json").stdout)
+    assert rows == [
+        {
+            "channel": "Paid Social",
+            "channel_group": "Paid Social",
+            "is_paid": True,
+            "spend": 15,
+            "conversions": 0.5,
+            "revenue": 45,
+            "cpo": 30,
+            "roas": 3,
+            "share": 0.5,
+        },
+        {
+            "channel": "Direct",
+            "channel_group": "Direct",
+            "is_paid": False,
+            "spend": 0,
+            "conversions": 0.5,
+            "revenue": 45,
+            "cpo": 0,
+            "roas": None,
+            "share": 0.5,
+        },
+        {
+            "channel": "(unattributed)",
+            "channel_group": "(unattributed)",
+            "is_paid": False,
+            "spend": 0,
+            "conversions": 1,
+            "revenue": 10,
+            "cpo": 0,
+            "roas": None,
+            "share": 0,
+        },
+    ]
+
+
+def test_csv_and_parquet_say_the_same_as_json(built: Build, tmp_path: Path) -> None:
+    expected = json.loads(report(built.warehouse, "--format", "json").stdout)
+    output = tmp_path / "report.parquet"
+    written = report(built.warehouse, "--format", "parquet", "--output", str(output))
+    assert f"Wrote the report to {output}" in " ".join(written.stderr.split())
+    assert pyarrow.parquet.read_table(output).to_pylist() == expected
+    lines = list(csv.DictReader(report(built.warehouse, "--format", "csv").stdout.splitlines()))
+    assert [(line["channel"], float(line["revenue"])) for line in lines] == [
+        (row["channel"], row["revenue"]) for row in expected
+    ]
+
+
+def test_table_shows_totals_where_the_warehouse_is_and_what_to_do_next(built: Build) -> None:
+    shown = report(built.warehouse, "--model", "first_touch")
+    assert shown.returncode == 0
+    totals = {
+        line.split("  ")[0].strip(): line.split()[-5:]
+        for line in shown.stdout.splitlines()
+        if line.strip().startswith(("All paid", "Everything"))
+    }
+    assert totals == {
+        "All paid channels": ["15.00", "1.00", "90.00", "15.00", "6.00"],
+        "Everything": ["15.00", "2.00", "100.00", "7.50", "6.67"],
+    }
+    assert str(built.warehouse) in shown.stderr
+    assert "Next:" in shown.stderr
+
+
+def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
+    leads = report(
+        built.warehouse, "--type", "lead", "--start", "2024-01-02", "--end", "2024-01-02",
+        "--format", "json",
+    )  # fmt: skip
+    assert [(row["channel"], row["conversions"]) for row in json.loads(leads.stdout)] == [
+        ("Direct", 0.5)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model", "magic"], "no model magic. It has: first_touch, ihc,"),
+        (["--type", "refund"], "no conversion type refund. It has: lead, purchase."),
+        (["--start", "2024-02-01", "--end", "2024-01-01"], "after its end, 2024-01-01"),
+        (["--format", "parquet"], "needs a file: add --output FILE"),
+        (["--warehouse", "nowhere.duckdb"], "no warehouse at nowhere.duckdb"),
+        (["--warehouse", "Makefile"], "it is not a DuckDB file"),
+        (["--output", "/nowhere/report.csv", "--format", "csv"], "Cannot write"),
+    ],
+)
+def test_impossible_report_is_refused_in_one_line(
+    built: Build, arguments: list[str], expected: str
+) -> None:
+    refused = report(built.warehouse, *arguments)
+    assert refused.returncode == 1
+    assert expected in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.stderr

@@ -1,0 +1,93 @@
+"""Wrong settings and missing input stop a build at its start, by name."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from .conftest import run_dbt, write_csv
+
+
+def _message(folder: Path, variables: str, **environment: str) -> str:
+    """Run a build that must fail cleanly and return its output on one line."""
+    result = run_dbt(folder, "build", variables=variables, **environment)
+    assert result.status != 0, result.output
+    assert "Traceback" not in result.output
+    assert "OK created" not in result.output
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ("{sources: [shop]}", "The setting sources is 'shop'. Allowed: a list of demo, files, ihc"),
+        (
+            "{journey_scope: all}",
+            "The setting journey_scope is 'all'. Allowed: every_prior, since_last_conversion",
+        ),
+        ("{lookback_days: -1}", "lookback_days is '-1'. Allowed: a positive number of days"),
+        ("{lookback_days: 0}", "lookback_days is '0'. Allowed: a positive number of days"),
+        ("{include_touch_at_conversion: maybe}", "Allowed: true, false"),
+        ("{time_decay_half_life_days: weekly}", "Allowed: a positive number of days"),
+        ("{start_date: '2023-02-29'}", "start_date is '2023-02-29'. Allowed: a calendar day"),
+        ("{end_date: tomorrow}", "end_date is 'tomorrow'. Allowed: a calendar day"),
+        (
+            "{start_date: 2024-02-01, end_date: 2024-01-31}",
+            "start_date is '2024-02-01'. Allowed: a day on or before end_date, which is 2024-01-31",
+        ),
+        ("{lookback_day: 30}", "There is no setting 'lookback_day'. Allowed: sources,"),
+        ("{sources: [ihc]}", "Source ihc: no SQLite database is named."),
+        ("{sources: [ihc], ihc_database: nowhere.db}", "there is no file nowhere.db"),
+        ("{sources: [ihc], ihc_database: Makefile}", "Makefile is not a SQLite database"),
+        ("{sources: [files]}", "Source files: no folder is named."),
+        ("{sources: [files], files_path: nowhere}", "there is no file for sessions in nowhere"),
+        ("{demo_path: nowhere}", "Make it with: tributary simulate"),
+    ],
+)
+def test_wrong_setting_is_named_with_what_is_allowed(
+    tmp_path: Path, variables: str, expected: str
+) -> None:
+    assert expected in _message(tmp_path, variables)
+
+
+def test_unknown_source_in_the_environment_is_named(tmp_path: Path) -> None:
+    assert "sources is 'crm'" in _message(tmp_path, "{}", TRIBUTARY_SOURCES="demo,crm")
+
+
+def test_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
+    write_csv(tmp_path / "sessions.csv", "session_id,user_id,started_at,chanel", [])
+    message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
+    assert (
+        "sessions.csv has no column channel. It has: session_id, user_id, started_at, chanel"
+        in (message)
+    )
+
+
+def test_both_kinds_of_file_for_one_entity_are_an_error(tmp_path: Path) -> None:
+    write_csv(tmp_path / "sessions.csv", "session_id,user_id,started_at,channel", [])
+    (tmp_path / "sessions.parquet").write_bytes(b"")
+    message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
+    assert "sessions comes both as CSV and as Parquet" in message
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ("", "has no table session_sources"),
+        (
+            "create table session_sources (session_id, user_id, event_date, event_time,"
+            " channel_name, holder_engagement, closer_engagement, impression_interaction);"
+            "create table conversions (conv_id, user_id, conv_date, revenue);"
+            "create table session_costs (session_id, cost);",
+            "table conversions of {database} has no column conv_time",
+        ),
+    ],
+)
+def test_missing_table_or_column_of_the_database_is_named(
+    tmp_path: Path, statements: str, expected: str
+) -> None:
+    database = tmp_path / "shop.db"
+    with sqlite3.connect(database) as connection:
+        connection.executescript(statements + "create table other (x);")
+    message = _message(tmp_path, f"{{sources: [ihc], ihc_database: {database}}}")
+    assert expected.format(database=database) in message
