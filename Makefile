@@ -21,6 +21,7 @@ build: $(DEMO)
 endif
 
 build: $(INSTALLED) ## build the warehouse and print the channel report
+	@mkdir -p $(dir $(or $(TRIBUTARY_WAREHOUSE),warehouse/))
 	$(BIN)/dbt build --vars '$(VARS)'
 	$(BIN)/tributary report
 

@@ -157,13 +157,13 @@ def transition_counts(
     channels = tuple(sorted({*from_states, *to_states} - {START, CONVERSION, NULL}))
     # Channels take the places 0 … n-1; of the pseudo-states only `start` has a row, and only
     # `conversion` and `null` have columns.
-    place = {channel: index for index, channel in enumerate(channels)}
     n = len(channels)
+    place = {channel: index for index, channel in enumerate(channels)}
+    row_of = {**place, START: n}
+    column_of = {**place, CONVERSION: n, NULL: n + 1}
     try:
-        rows = np.array([{**place, START: n}[state] for state in from_states], dtype=np.intp)
-        columns = np.array(
-            [{**place, CONVERSION: n, NULL: n + 1}[state] for state in to_states], dtype=np.intp
-        )
+        rows = np.array([row_of[state] for state in from_states], dtype=np.intp)
+        columns = np.array([column_of[state] for state in to_states], dtype=np.intp)
     except KeyError as error:
         raise ValueError(f"No step can lead this way through the state {error}.") from None
     if np.any((rows == n) & (columns >= n)):
@@ -193,6 +193,11 @@ def removal_effects(counts: TransitionCounts) -> RemovalEffects:
 
     Paths need not be aggregated, and repeats of a channel change nothing: both leave M's products
     as they are.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If some channels lead only to each other: steps counted from paths that end never do.
     """
     n = len(counts.channels)
     paths = counts.starts.sum()
@@ -251,8 +256,9 @@ def attribute_transitions(table: pa.Table) -> pa.Table:
     pyarrow.Table
         Schema `CHANNEL_TOTALS`, one row per conversion type and channel, sorted. Per conversion
         type, `conversions` adds up to the conversions with a touch before them and `revenue` to
-        their revenue. Where the removal effects of revenue cannot split it (they cancel out, as
-        with refunds), revenue follows the removal effects of conversions.
+        their revenue. Where a removal effect of revenue is negative or all are 0 (refunds outweigh
+        a channel's sales), revenue is split by the removal effects of conversions: shares of
+        effects of both signs would credit a channel with more than there is.
     """
     # Added up before anything becomes a float: sums of exact amounts do not depend on row order.
     table = table.group_by(["conversion_type", "from_state", "to_state"]).aggregate(
@@ -270,7 +276,7 @@ def attribute_transitions(table: pa.Table) -> pa.Table:
         effects = removal_effects(counts)
         shares = channel_shares(effects.conversion)
         revenue_shares = channel_shares(effects.revenue)
-        if not revenue_shares.any():
+        if not revenue_shares.any() or effects.revenue.min() < 0:
             revenue_shares = shares
         rows += [
             {

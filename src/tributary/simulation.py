@@ -2,9 +2,10 @@
 
 Every person has an interest in the product, drawn once. Each day a channel may touch a person;
 every touch raises the person's conversion hazard by the channel's effect, which fades
-exponentially. People also convert without any touch: the more interested, the sooner. Some
-channels find interested people (search, direct) and some only people seen before (retargeting), so
-that being on the path and causing the conversion are two things, as in life.
+exponentially; a conversion uses up the touches before it. People also convert without any touch:
+the more interested, the sooner. Some channels find interested people (search, direct) and some only
+people seen before (retargeting), so that being on the path and causing the conversion are two
+things, as in life.
 
 Because every draw is made before it is known which channels are on, switching a channel off and
 running again with the same draws gives the conversions that would not have happened without it:
@@ -27,6 +28,12 @@ PEOPLE_PER_CHUNK = 10_000
 """People are drawn in chunks of this many, so memory does not grow with their number."""
 
 SECONDS_PER_DAY = 86_400
+
+
+def _at_least(least: float, **numbers: float) -> None:
+    for name, number in numbers.items():
+        if not least <= number < np.inf:
+            raise ValueError(f"{name} is {number}; it must be at least {least} and finite.")
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,19 @@ class Channel:
     cost_per_day: float = 0.0
     needs_visit: bool = False
 
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range.
+        """
+        _at_least(0, touches_per_day=self.touches_per_day, effect=self.effect)
+        _at_least(0, cost_per_touch=self.cost_per_touch, cost_per_day=self.cost_per_day)
+        if not self.decay_days > 0:
+            raise ValueError(f"decay_days is {self.decay_days}; it must be positive.")
+
 
 DEMO_CHANNELS: tuple[Channel, ...] = (
     Channel("Paid Search Brand", 0.006, 1.0, 0.010, 3.0, cost_per_touch=0.60),
@@ -83,7 +103,7 @@ class Market:
     Attributes
     ----------
     channels
-        The channels, with distinct names.
+        The channels, at least one, with distinct names.
     people
         Number of people; at least 0.
     days
@@ -95,7 +115,7 @@ class Market:
     interest_spread
         Standard deviation of the logarithm of interest (whose mean is 1); at least 0.
     mean_revenue
-        Mean revenue of a conversion in currency units.
+        Mean revenue of a conversion in currency units; at least 0.
     """
 
     channels: tuple[Channel, ...] = DEMO_CHANNELS
@@ -114,10 +134,9 @@ class Market:
         ValueError
             If a number is out of its range or two channels share a name.
         """
-        if self.people < 0:
-            raise ValueError(f"people is {self.people}; it must be at least 0.")
-        if self.days < 1:
-            raise ValueError(f"days is {self.days}; it must be at least 1.")
+        _at_least(0, people=self.people, base_rate=self.base_rate, mean_revenue=self.mean_revenue)
+        _at_least(0, interest_spread=self.interest_spread)
+        _at_least(1, days=self.days, channels=len(self.channels))
         names = [channel.name for channel in self.channels]
         if len(set(names)) < len(names):
             raise ValueError(f"Channel names must be distinct: {', '.join(names)}.")
@@ -400,7 +419,7 @@ def _spend_table(market: Market, touches: Events) -> pa.Table:
         {
             "date": first_day + table["day"].to_numpy().astype("timedelta64[D]"),
             "channel": table["channel"],
-            "spend": pc.round(table["spend_sum"], 2),
+            "spend": np.round(table["spend_sum"].to_numpy(), 2),
             "campaign": table["campaign"],
         }
     )
