@@ -15,8 +15,9 @@ VARS ?= {}
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
 
-# The demo is an input only where it takes part, which is so when nothing else is configured.
-ifneq (,$(findstring demo,$(or $(TRIBUTARY_SOURCES),demo)))
+# The demo is made only where it takes part: in VARS, else in TRIBUTARY_SOURCES, else by default.
+SOURCES := $(if $(findstring sources:,$(VARS)),$(VARS),$(or $(TRIBUTARY_SOURCES),demo))
+ifneq (,$(findstring demo,$(SOURCES)))
 build: $(DEMO)
 endif
 
@@ -35,7 +36,7 @@ lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint
+	TRIBUTARY_SOURCES=demo,files,ihc $(BIN)/sqlfluff lint
 
 docs: $(INSTALLED) $(DEMO) ## make the lineage site, one file: target/static_index.html
 	$(BIN)/dbt docs generate --static

@@ -1,17 +1,17 @@
 {#- A time some days (24 hours each, fractions allowed) before another. -#}
 {% macro days_before(column, days) -%}
-    {{ return(adapter.dispatch('days_before')(column, days)) }}
+    {{ return(adapter.dispatch('days_before', 'tributary')(column, days)) }}
 {%- endmacro %}
 
 {% macro default__days_before(column, days) -%}
-    {{ column }} - interval '{{ (days | float * 86400) | round | int }} seconds'
+    ({{ column }} - interval '{{ (days | float * 86400) | round | int }} seconds')
 {%- endmacro %}
 
 {#- Hours from one time to a later one, with fractions. -#}
 {% macro hours_between(earlier, later) -%}
-    {{ return(adapter.dispatch('hours_between')(earlier, later)) }}
+    {{ return(adapter.dispatch('hours_between', 'tributary')(earlier, later)) }}
 {%- endmacro %}
 
 {% macro default__hours_between(earlier, later) -%}
-    date_diff('microsecond', {{ earlier }}, {{ later }}) / 3600000000.0
+    (date_diff('microsecond', {{ earlier }}, {{ later }}) / 3600000000.0)
 {%- endmacro %}

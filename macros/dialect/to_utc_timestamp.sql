@@ -3,7 +3,7 @@
   becomes null.
 -#}
 {% macro to_utc_timestamp(column) -%}
-    {{ return(adapter.dispatch('to_utc_timestamp')(column)) }}
+    {{ return(adapter.dispatch('to_utc_timestamp', 'tributary')(column)) }}
 {%- endmacro %}
 
 {% macro default__to_utc_timestamp(column) -%}

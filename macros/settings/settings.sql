@@ -87,7 +87,10 @@
 
 {#- The sources that take part, in the order given: the var, else TRIBUTARY_SOURCES, else demo. -#}
 {% macro enabled_sources() %}
-    {% set value = var('sources') or env_var('TRIBUTARY_SOURCES', '') or 'demo' %}
+    {% set value = var('sources') %}
+    {% if value is none %}
+        {% set value = env_var('TRIBUTARY_SOURCES', '') or 'demo' %}
+    {% endif %}
     {% if value is string %}
         {% set value = value.strip('[] ').split(',') %}
     {% endif %}
@@ -101,6 +104,9 @@
             {% do sources.append(name) %}
         {% endif %}
     {% endfor %}
+    {% if not sources %}
+        {{ setting_error('sources', value, 'a list of ' ~ known_sources() | join(', ')) }}
+    {% endif %}
     {{ return(sources) }}
 {% endmacro %}
 

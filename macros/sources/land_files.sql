@@ -2,7 +2,7 @@
 {% macro land_files() %}
     {% set folder = var('files_path') or env_var('TRIBUTARY_FILES', '') %}
     {% if not folder %}
-        {{ input_error(
+        {{ exceptions.raise_compiler_error(
             "Source files: no folder is named. Give it as --vars '{files_path: DIR}'"
             ~ " or in TRIBUTARY_FILES."
         ) }}
@@ -57,7 +57,7 @@
                 ~ " where false"
             ) %}
         {% else %}
-            {{ input_error(
+            {{ exceptions.raise_compiler_error(
                 "Source " ~ source ~ ": there is no file for " ~ entity ~ " in " ~ folder
                 ~ ". Looked for " ~ entity ~ ".csv, " ~ entity ~ ".parquet, " ~ entity
                 ~ "_*.csv, " ~ entity ~ "_*.parquet and both kinds in " ~ entity ~ "/. " ~ advice
@@ -86,7 +86,7 @@
         {{ return(none) }}
     {% endif %}
     {% if found | length == 2 %}
-        {{ input_error(
+        {{ exceptions.raise_compiler_error(
             "Source " ~ source ~ ": " ~ entity ~ " comes both as CSV and as Parquet in " ~ folder
             ~ " (" ~ found.csv[0] ~ ", " ~ found.parquet[0] ~ "). Keep one kind."
         ) }}

@@ -3,17 +3,17 @@
     {% set path = var('ihc_database') or env_var('TRIBUTARY_IHC_DATABASE', '') %}
     {% set how = "Give it as --vars '{ihc_database: PATH}' or in TRIBUTARY_IHC_DATABASE." %}
     {% if not path %}
-        {{ input_error("Source ihc: no SQLite database is named. " ~ how) }}
+        {{ exceptions.raise_compiler_error("Source ihc: no SQLite database is named. " ~ how) }}
     {% endif %}
     {% if not files_matching([path]) %}
-        {{ input_error("Source ihc: there is no file " ~ path ~ ". " ~ how) }}
+        {{ exceptions.raise_compiler_error("Source ihc: there is no file " ~ path ~ ". " ~ how) }}
     {% endif %}
     {% set header = query_column(
         "select octet_length(content) >= 16 and content[1:16] = 'SQLite format 3\\x00'::blob"
         ~ " from read_blob(" ~ sql_text(path) ~ ")"
     ) %}
     {% if not header[0] %}
-        {{ input_error("Source ihc: " ~ path ~ " is not a SQLite database. " ~ how) }}
+        {{ exceptions.raise_compiler_error("Source ihc: " ~ path ~ " is not a SQLite database. " ~ how) }}
     {% endif %}
 
     {% set text = {'kind': 'text', 'required': true} %}
@@ -38,7 +38,7 @@
     ) %}
     {% for table, columns in tables.items() %}
         {% if table not in found %}
-            {{ input_error(
+            {{ exceptions.raise_compiler_error(
                 "Source ihc: " ~ path ~ " has no table " ~ table ~ ". It has: "
                 ~ (found | join(', ') or 'none') ~ ". Needed: " ~ tables.keys() | join(', ') ~ "."
             ) }}

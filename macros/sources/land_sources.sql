@@ -20,10 +20,6 @@
     {% endif %}
 {% endmacro %}
 
-{% macro input_error(message) %}
-    {{ exceptions.raise_compiler_error(message) }}
-{% endmacro %}
-
 {% macro sql_text(value) %}
     {{ return("'" ~ value | string | replace("'", "''") ~ "'") }}
 {% endmacro %}
@@ -69,7 +65,7 @@
         {% endif %}
     {% endfor %}
     {% if missing %}
-        {{ input_error(
+        {{ exceptions.raise_compiler_error(
             "Source " ~ source ~ ": " ~ origin ~ " has no column " ~ missing | join(', ')
             ~ ". It has: " ~ found.keys() | join(', ')
             ~ ". Needed: " ~ columns.keys() | reject('in', optional) | join(', ')

@@ -13,7 +13,7 @@
     end
 {%- endmacro %}
 
-{#- A yes/no flag from 1/0, true/false, yes/no or a number; what is none of these is null. -#}
+{#- A yes/no flag from true/false, yes/no or a number (0 is no); what is none of these is null. -#}
 {% macro to_flag(column) -%}
-    try_cast({{ column }} as boolean)
+    coalesce(try_cast({{ column }} as boolean), try_cast({{ column }} as double) != 0)
 {%- endmacro %}

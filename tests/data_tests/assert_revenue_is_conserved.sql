@@ -1,5 +1,5 @@
 -- Per model and conversion type, what channels are credited with and what is unattributed add up to
--- all conversions and, to the cent, to all revenue, in every mart that splits them.
+-- all conversions and, to the cent, to all revenue.
 with conversions as (
 
     select * from {{ ref('fct_conversions') }}

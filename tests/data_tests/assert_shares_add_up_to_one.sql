@@ -19,7 +19,7 @@ enabled_models as (
 
 ),
 
-expected as (
+attributed as (
 
     select
         conversion_type,
@@ -32,6 +32,7 @@ expected as (
 shares as (
 
     select
+        'rpt_channel_attribution' as mart,
         attribution_model,
         conversion_type,
         sum(share) as share
@@ -40,21 +41,44 @@ shares as (
     {% for model in attribution_models() %}
     union all
     select
-        'rpt_model_comparison.{{ model }}' as attribution_model,
-        model_comparison.conversion_type,
-        sum(model_comparison.{{ model }}) as share
+        'rpt_model_comparison' as mart,
+        '{{ model }}' as attribution_model,
+        conversion_type,
+        sum({{ model }}) as share
     from model_comparison
-    inner join enabled_models
-        on enabled_models.attribution_model = '{{ model }}'
-    group by model_comparison.conversion_type
+    group by conversion_type
     {% endfor %}
+
+),
+
+marts as (
+
+    select 'rpt_channel_attribution' as mart
+    union all
+    select 'rpt_model_comparison' as mart
+
+),
+
+expected as (
+
+    select
+        marts.mart,
+        enabled_models.attribution_model,
+        attributed.conversion_type,
+        attributed.share
+    from marts
+    cross join enabled_models
+    cross join attributed
 
 )
 
 select
-    shares.*,
-    expected.share as expected_share
-from shares
-left join expected
-    on shares.conversion_type = expected.conversion_type
+    expected.*,
+    shares.share as reported_share
+from expected
+left join shares
+    on
+        expected.mart = shares.mart
+        and expected.attribution_model = shares.attribution_model
+        and expected.conversion_type = shares.conversion_type
 where (abs(shares.share - expected.share) < 1e-9) is not true

@@ -1,5 +1,6 @@
 -- grain: one row per day of the path's end, conversion type and set of distinct channels touched
--- (a sorted list). conversions, revenue and open_journeys are additive.
+-- (a sorted list). conversions, revenue and open_journeys are additive. An open journey counts on
+-- the day of its last touch so far and moves as it goes on.
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}

@@ -1,5 +1,6 @@
 -- grain: one row per day of the path's end, conversion type, from-state and to-state. transitions
--- and revenue are additive; revenue is carried by the step into (conversion) alone.
+-- and revenue are additive; revenue is carried by the step into (conversion) alone. An open journey
+-- counts on the day of its last touch so far and moves as it goes on.
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}

@@ -49,7 +49,7 @@ final as (
         coalesce(channel_groups.is_paid, aggregated.spend > 0) as is_paid
     from aggregated
     left join channel_groups
-        on aggregated.channel = channel_groups.channel
+        on lower(aggregated.channel) = lower(trim(channel_groups.channel))
 
 )
 

@@ -4,6 +4,11 @@
     'conversions': 'conversion_id',
     'spend': 'touchpoint_id'
 } %}
+{%- set amounts = {
+    'touchpoints': 'cast(null as decimal(28, 10))',
+    'conversions': 'revenue',
+    'spend': 'spend'
+} %}
 
 with unusable as (
 
@@ -13,6 +18,7 @@ with unusable as (
         '{{ entity }}' as entity,
         {{ key }} as entity_key,
         rejection_reason,
+        {{ amounts[entity] }} as amount,
         raw_row
     from {{ ref('int_' ~ entity ~ '_checked') }}
     where rejection_reason is not null
@@ -69,6 +75,7 @@ final as (
         '{{ entity }}' as entity,
         {{ keys[entity] }} as entity_key,
         'duplicate_id' as rejection_reason,
+        {{ amounts[entity] }} as amount,
         raw_row
     from ranked_{{ entity }}
     where delivery_number > 1

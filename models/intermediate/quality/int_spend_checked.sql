@@ -21,6 +21,7 @@ final as (
         case
             when spend_date is null and channel is null and touchpoint_id is not null
                 then 'unknown_touchpoint'
+            when spend_date is null and channel is null then 'missing_id'
             when spend_date is null then 'unreadable_time'
             when not ({{ is_plausible_time('spend_date') }}) then 'implausible_time'
             when channel in {{ reserved_channels() }} then 'reserved_channel'

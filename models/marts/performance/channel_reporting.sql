@@ -31,7 +31,7 @@ final as (
         cost,
         ihc,
         ihc_revenue,
-        {{ cpo('cost', 'ihc') }} as cpo,
+        case when {{ in_reporting_period('date') }} then {{ cpo('cost', 'ihc') }} end as cpo,
         {{ roas('ihc_revenue', 'cost') }} as roas
     from aggregated
 

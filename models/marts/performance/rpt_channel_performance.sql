@@ -118,7 +118,10 @@ final as (
         aggregated.spend,
         aggregated.conversions,
         aggregated.revenue,
-        {{ cpo('aggregated.spend', 'aggregated.conversions') }} as cpo,
+        case
+            when {{ in_reporting_period('aggregated.date') }}
+                then {{ cpo('aggregated.spend', 'aggregated.conversions') }}
+        end as cpo,
         case
             when channels.is_paid then {{ roas('aggregated.revenue', 'aggregated.spend') }}
         end as roas

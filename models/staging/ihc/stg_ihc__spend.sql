@@ -1,10 +1,11 @@
--- grain: one row per session (spend 0 where it has no cost) and per cost row; nothing is dropped.
--- A cost without a session has neither date nor channel; a session listed twice counts its cost once.
+-- grain: one row per session and per cost without a session. A session without a cost has spend 0,
+-- so that its channel and day are reported; a session listed twice carries its cost once, on the
+-- row that is used; a cost without a session has neither date nor channel.
 {{ config(enabled=is_source_enabled('ihc')) }}
 
-with session_sources as (
+with touchpoints as (
 
-    select * from {{ source('ihc', 'session_sources') }}
+    select * from {{ ref('stg_ihc__touchpoints') }}
 
 ),
 
@@ -14,28 +15,39 @@ session_costs as (
 
 ),
 
-sessions as (
+ranked as (
 
     select
-        session_id,
-        min(event_date) as event_date,
-        min(channel_name) as channel_name
-    from session_sources
-    where session_id is not null
-    group by session_id
+        touchpoint_id,
+        touched_at,
+        channel,
+        row_number() over (
+            partition by touchpoint_id
+            order by {{ delivery_order('touchpoints') }}
+        ) as delivery_number
+    from touchpoints
+    where touchpoint_id is not null
 
 ),
 
-joined as (
+costs as (
 
     select
-        coalesce(sessions.session_id, session_costs.session_id) as session_id,
-        sessions.event_date,
-        sessions.channel_name,
-        session_costs.cost
-    from sessions
-    full outer join session_costs
-        on sessions.session_id = session_costs.session_id
+        {{ to_text('session_id') }} as touchpoint_id,
+        {{ to_amount('cost') }} as spend,
+        {{ row_as_json('session_costs') }} as raw_row
+    from session_costs
+
+),
+
+sessions as (
+
+    select
+        touchpoint_id,
+        channel,
+        cast(touched_at as date) as spend_date
+    from ranked
+    where delivery_number = 1
 
 ),
 
@@ -43,14 +55,16 @@ final as (
 
     select
         'ihc' as source,
-        cast({{ to_utc_timestamp('event_date') }} as date) as spend_date,
-        {{ to_text('channel_name') }} as channel,
+        sessions.spend_date,
+        sessions.channel,
+        costs.raw_row,
         cast(null as varchar) as campaign,
         cast(null as varchar) as account,
-        {{ to_text('session_id') }} as touchpoint_id,
-        {{ to_amount('cost') }} as spend,
-        {{ row_as_json('joined') }} as raw_row
-    from joined
+        coalesce(sessions.touchpoint_id, costs.touchpoint_id) as touchpoint_id,
+        case when costs.raw_row is null then 0 else costs.spend end as spend
+    from sessions
+    full outer join costs
+        on sessions.touchpoint_id = costs.touchpoint_id
 
 )
 

@@ -1,0 +1,54 @@
+-- The challenge's report credits all attributed conversions and, to the cent, their revenue, over
+-- all conversion types (nothing, where the ihc model is not enabled).
+with channel_reporting as (
+
+    select * from {{ ref('channel_reporting') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('fct_conversions') }}
+    where is_attributed
+
+),
+
+ihc_model as (
+
+    select * from {{ ref('attribution_models') }}
+    where attribution_model = 'ihc' and is_enabled
+
+),
+
+reported as (
+
+    select
+        coalesce(sum(ihc), 0) as conversions,
+        coalesce(sum(ihc_revenue), 0) as revenue
+    from channel_reporting
+
+),
+
+expected as (
+
+    select
+        count(conversions.conversion_id) as conversions,
+        coalesce(sum(conversions.revenue), 0) as revenue
+    from ihc_model
+    inner join conversions
+        on true
+
+)
+
+select
+    reported.conversions as reported_conversions,
+    expected.conversions as expected_conversions,
+    reported.revenue as reported_revenue,
+    expected.revenue as expected_revenue
+from reported
+cross join expected
+where
+    (
+        abs(reported.conversions - expected.conversions) < 1e-6
+        and abs(reported.revenue - expected.revenue) < 0.005
+    ) is not true

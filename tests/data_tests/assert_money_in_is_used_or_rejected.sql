@@ -1,0 +1,64 @@
+-- Per source and entity, the money of every row delivered is used or rejected, to the cent.
+{%- set amounts = {'conversions': 'revenue', 'spend': 'spend'} %}
+
+with rejected_rows as (
+
+    select * from {{ ref('int_rejected_rows') }}
+
+),
+
+delivered as (
+
+    {% for entity, amount in amounts.items() %}
+    select
+        source,
+        '{{ entity }}' as entity,
+        coalesce(sum({{ amount }}), 0) as amount
+    from {{ ref('int_' ~ entity ~ '_unioned') }}
+    group by source
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+
+),
+
+accounted_rows as (
+
+    {% for entity, amount in amounts.items() %}
+    select
+        source,
+        '{{ entity }}' as entity,
+        {{ amount }} as amount
+    from {{ ref('int_' ~ entity) }}
+    union all
+    {% endfor %}
+    select
+        source,
+        entity,
+        amount
+    from rejected_rows
+    where entity != 'touchpoints'
+
+),
+
+accounted as (
+
+    select
+        source,
+        entity,
+        coalesce(sum(amount), 0) as amount
+    from accounted_rows
+    group by source, entity
+
+)
+
+select
+    delivered.amount as amount_delivered,
+    accounted.amount as amount_accounted,
+    coalesce(delivered.source, accounted.source) as source,
+    coalesce(delivered.entity, accounted.entity) as entity
+from delivered
+full outer join accounted
+    on
+        delivered.source = accounted.source
+        and delivered.entity = accounted.entity
+where (abs(delivered.amount - accounted.amount) < 0.005) is not true
