@@ -48,7 +48,12 @@
     {% for entity, columns in entities.items() %}
         {% set files = entity_files(source, folder, entity) %}
         {% if files %}
-            {% do land_entity(source, entity, files.relation, columns, files.names) %}
+            {% for file in files.names %}
+                {% do check_columns(source, columns_of(files.relations[file]), columns, file) %}
+            {% endfor %}
+            {% do land_entity(
+                source, entity, files.relation, columns, files.names | join(', ')
+            ) %}
         {% elif entity == 'spend' %}
             {% do log("Source " ~ source ~ ": no spend files in " ~ folder ~ ": spend is 0", info=true) %}
             {% do run_query(
@@ -66,7 +71,7 @@
     {% endfor %}
 {% endmacro %}
 
-{#- The files of one entity and the SQL that reads them, or none where there are none. -#}
+{#- The files of one entity and the SQL that reads them, all and each, or none without files. -#}
 {% macro entity_files(source, folder, entity) %}
     {% set found = {} %}
     {% for kind in ['csv', 'parquet'] %}
@@ -96,16 +101,44 @@
     {% for file in found[kind] %}
         {% do literals.append(sql_text(file)) %}
     {% endfor %}
-    {#- Short rows are padded and stray quotes tolerated, so that one bad row does not stop the file;
-        line breaks within quotes then need a reader of one thread. -#}
+    {#- Short rows are padded, so that one does not stop the file; line breaks within quotes then
+        need a reader of one thread. Nothing is a comment: ids may begin with #. -#}
     {% set readers = {
         'csv': "read_csv([FILES], header = true, all_varchar = true, union_by_name = true,"
-            ~ " quote = '\"', escape = '\"', null_padding = true, strict_mode = false,"
-            ~ " parallel = false)",
+            ~ " quote = '\"', escape = '\"', comment = '', null_padding = true, parallel = false)",
         'parquet': "read_parquet([FILES], union_by_name = true)"
     } %}
-    {{ return({
-        'relation': readers[kind] | replace('FILES', literals | join(', ')),
-        'names': found[kind] | join(', ')
-    }) }}
+    {% set relations = {} %}
+    {% for file in found[kind] %}
+        {% do relations.update({file: readers[kind] | replace('FILES', sql_text(file))}) %}
+    {% endfor %}
+    {% set relation = readers[kind] | replace('FILES', literals | join(', ')) %}
+    {% if kind == 'csv' %}
+        {% do check_quotes_and_encoding(source, found[kind]) %}
+    {% endif %}
+    {{ return({'relation': relation, 'relations': relations, 'names': found[kind]}) }}
+{% endmacro %}
+
+{#-
+  Reads CSV files once to the end, before anything is built. An unclosed quote would swallow the rows
+  after it and a wrong encoding stop the build half-way: both are errors here, with file and line.
+  Short and long rows are not: staging reads them.
+-#}
+{% macro check_quotes_and_encoding(source, files) %}
+    {% for file in files %}
+        {% do run_query(
+            "select max(length(columns(*))) from read_csv(" ~ sql_text(file) ~ ", header = true,"
+            ~ " all_varchar = true, quote = '\"', escape = '\"', comment = '', store_rejects = true)"
+        ) %}
+        {% for error in run_query(
+            "select line, error_type, error_message from reject_errors"
+            ~ " where error_type not in ('MISSING COLUMNS', 'TOO MANY COLUMNS') order by line limit 1"
+        ) %}
+            {{ exceptions.raise_compiler_error(
+                "Source " ~ source ~ ": " ~ file ~ ", line " ~ error[0] ~ ": "
+                ~ error[2] | replace('\n', ' ') | truncate(200)
+                ~ " Write the file as UTF-8 CSV, with every quoted value closed."
+            ) }}
+        {% endfor %}
+    {% endfor %}
 {% endmacro %}

@@ -39,40 +39,50 @@
     {{ return(run_query(sql).columns[0].values() | list) }}
 {% endmacro %}
 
-{#-
-  Creates raw_<source>.<entity> over `relation` (any SQL after FROM). `columns` maps each column of
-  the contract to {kind: text | time | number, required: bool}. Columns that the input lacks are
-  null when optional and an error when required; columns beyond the contract are named once.
--#}
-{% macro land_entity(source, entity, relation, columns, origin) %}
+{#- The columns of a relation (any SQL after FROM) by lower-case name: {name, type} each. -#}
+{% macro columns_of(relation) %}
     {% set found = {} %}
     {% for row in run_query('describe select * from ' ~ relation) %}
-        {% do found.update({row[0] | lower: {'name': row[0], 'type': row[1]}}) %}
+        {% do found.update({row[0] | lower | trim: {'name': row[0], 'type': row[1]}}) %}
     {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
 
-    {% set missing, optional, selected = [], [], [] %}
+{#- Stops the build where `found` lacks a required column of the contract. -#}
+{% macro check_columns(source, found, columns, origin) %}
+    {% set required, optional, missing = [], [], [] %}
     {% for name, rule in columns.items() %}
-        {% if not rule.required %}
-            {% do optional.append(name) %}
-        {% endif %}
-        {% if name in found %}
-            {% do selected.append(landed_column(found[name], rule.kind) ~ ' as ' ~ name) %}
-        {% else %}
-            {% do selected.append('cast(null as varchar) as ' ~ name) %}
-            {% if rule.required %}
-                {% do missing.append(name) %}
-            {% endif %}
+        {% do (required if rule.required else optional).append(name) %}
+        {% if rule.required and name not in found %}
+            {% do missing.append(name) %}
         {% endif %}
     {% endfor %}
     {% if missing %}
         {{ exceptions.raise_compiler_error(
             "Source " ~ source ~ ": " ~ origin ~ " has no column " ~ missing | join(', ')
             ~ ". It has: " ~ found.keys() | join(', ')
-            ~ ". Needed: " ~ columns.keys() | reject('in', optional) | join(', ')
+            ~ ". Needed: " ~ required | join(', ')
             ~ "; optional: " ~ (optional | join(', ') or 'none') ~ "."
+            ~ (" One column alone hints at an unclosed quote or an unusual separator."
+                if found | length == 1 else "")
         ) }}
     {% endif %}
+{% endmacro %}
 
+{#-
+  Creates raw_<source>.<entity> over `relation` (any SQL after FROM). `columns` maps each column of
+  the contract to {kind: text | time | number, required: bool}. Columns that the input lacks are
+  null when optional and an error when required; columns beyond the contract are named once.
+-#}
+{% macro land_entity(source, entity, relation, columns, origin) %}
+    {% set found = columns_of(relation) %}
+    {% do check_columns(source, found, columns, origin) %}
+    {% set selected = [] %}
+    {% for name, rule in columns.items() %}
+        {% set value = landed_column(found[name], rule.kind) if name in found
+            else 'cast(null as varchar)' %}
+        {% do selected.append(value ~ ' as ' ~ name) %}
+    {% endfor %}
     {% set extra = found.keys() | reject('in', columns.keys()) | list %}
     {% if extra %}
         {% do log(
@@ -86,16 +96,23 @@
     ) %}
 {% endmacro %}
 
-{#- Types that already fit the kind pass as they are; everything else becomes text to be read later. -#}
+{#-
+  Types that fit the kind pass as they are; everything else becomes text, to be read in staging. A
+  whole number in a floating column (what a gap makes of integer ids) is written without its ".0".
+-#}
 {% macro landed_column(column, kind) %}
     {% set quoted = '"' ~ column.name | replace('"', '""') ~ '"' %}
     {% set fitting = {
-        'text': '(VARCHAR)',
-        'time': '(DATE|TIMESTAMP)',
-        'number': '(BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT|FLOAT|DOUBLE|DECIMAL)'
+        'text': '',
+        'time': 'DATE|TIMESTAMP.*',
+        'number': 'BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*'
     } %}
-    {% if modules.re.match(fitting[kind], column.type) %}
+    {% if modules.re.fullmatch(fitting[kind], column.type) %}
         {{ return(quoted) }}
+    {% elif kind == 'text' and column.type in ['FLOAT', 'DOUBLE'] %}
+        {% set whole_number = "case when isnan(X) then null when X = round(X) and abs(X) < 1e15"
+            ~ " then cast(cast(X as bigint) as varchar) else cast(X as varchar) end" %}
+        {{ return(whole_number | replace('X', quoted)) }}
     {% endif %}
     {{ return('cast(' ~ quoted ~ ' as varchar)') }}
 {% endmacro %}

@@ -1,8 +1,8 @@
 {#- How raw values are read, the same in every source. What cannot be read becomes null. -#}
 
-{#- Text without surrounding blanks; empty text is null. -#}
+{#- Text without surrounding white space; empty text is null. -#}
 {% macro to_text(column) -%}
-    nullif(trim(cast({{ column }} as varchar)), '')
+    nullif(trim(cast({{ column }} as varchar), chr(9) || chr(10) || chr(13) || ' '), '')
 {%- endmacro %}
 
 {#- Money. Empty counts as 0; what is neither empty nor a finite number is null. -#}
@@ -15,5 +15,11 @@
 
 {#- A yes/no flag from true/false, yes/no or a number (0 is no); what is none of these is null. -#}
 {% macro to_flag(column) -%}
-    coalesce(try_cast({{ column }} as boolean), try_cast({{ column }} as double) != 0)
+    case
+        when isnan(try_cast({{ column }} as double)) then null
+        else coalesce(
+            try_cast({{ column }} as double) != 0,
+            try_cast(cast({{ column }} as varchar) as boolean)
+        )
+    end
 {%- endmacro %}

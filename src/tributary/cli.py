@@ -1,15 +1,15 @@
 """The command line: tributary simulate, tributary report."""
 
 import json
+import re
 import sys
 from datetime import date, datetime
 from enum import StrEnum
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Annotated
 
 import duckdb
-import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import typer
@@ -21,9 +21,12 @@ from rich.table import Table
 from tributary.report import UNATTRIBUTED, ChannelReport, ReportError, ReportRequest, channel_report
 from tributary.simulation import Market, simulate
 
+DAY = "%Y-%m-%d"
+DATES = "Credits count on the day of the touchpoint."
 DEFAULT_WAREHOUSE = Path("warehouse/tributary.duckdb")
 ROWS_PER_GROUP = 122_880  # DuckDB reads Parquet row groups in parallel; this is its own size
 REPORT_WIDTH = 110
+REPORT_WIDTH_WITHOUT_BARS = 88
 BAR_WIDTH = 15
 
 app = typer.Typer(
@@ -62,7 +65,13 @@ def simulate_command(
     days: Annotated[int, typer.Option(min=1, help="How many days.")] = 90,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same data.")] = 1,
     first_day: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")
+        datetime,
+        typer.Option(
+            formats=[DAY],
+            metavar="YYYY-MM-DD",
+            show_default="2024-01-01",
+            help="The first day, UTC.",
+        ),
     ] = datetime(2024, 1, 1),
     output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")] = Path("data/demo"),
 ) -> None:
@@ -88,26 +97,31 @@ def simulate_command(
     counts = ", ".join(f"{table.num_rows:,} rows of {name}" for name, table in tables.items())
     say.print(f"Simulated {people:,} people over {days} days into {output}: {counts}.")
     if output == Path("data/demo"):
-        say.print("Next: dbt build")
+        say.print("Next: make build, or dbt build in the environment.")
     else:
         say.print(f"Next: dbt build --vars '{{sources: [files], files_path: {output}}}'")
 
 
 @app.command("report")
 def report_command(
-    model: Annotated[str, typer.Option(help="Attribution model.")] = "linear",
+    model: Annotated[
+        str, typer.Option(help="Attribution model, as listed in seeds/attribution_models.csv.")
+    ] = "linear",
     conversion_type: Annotated[
         str | None, typer.Option("--type", help="Conversion type; purchase if not given.")
     ] = None,
     start: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First date, inclusive.")
+        datetime | None,
+        typer.Option(formats=[DAY], metavar="YYYY-MM-DD", help=f"First date. {DATES}"),
     ] = None,
     end: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last date, inclusive.")
+        datetime | None,
+        typer.Option(formats=[DAY], metavar="YYYY-MM-DD", help="Last date, inclusive."),
     ] = None,
     output_format: Annotated[
-        ReportFormat, typer.Option("--format", help="How to write it.")
-    ] = ReportFormat.TABLE,
+        ReportFormat | None,
+        typer.Option("--format", help="How to write it; by the ending of --output if not given."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="File to write; standard output if not given.")
     ] = None,
@@ -116,10 +130,11 @@ def report_command(
     ] = DEFAULT_WAREHOUSE,
 ) -> None:
     """Print the channel report, or export it."""
-    if output_format is ReportFormat.PARQUET and output is None:
+    chosen = output_format or _format_of(output)
+    if chosen is ReportFormat.PARQUET and output is None:
         raise fail("A Parquet report needs a file: add --output FILE.")
     if not warehouse.is_file():
-        raise fail(f"There is no warehouse at {warehouse}. Make it with: make build")
+        raise fail(f"There is no warehouse at {warehouse.absolute()}. Make it with: make build")
     request = ReportRequest(model, conversion_type, _day(start), _day(end))
     try:
         with duckdb.connect(str(warehouse), read_only=True) as connection:
@@ -127,21 +142,35 @@ def report_command(
     except ReportError as error:
         raise fail(str(error)) from None
     except duckdb.IOException as error:
-        reason = "a build is using it" if "lock" in str(error) else "it is not a DuckDB file"
-        raise fail(f"Cannot open the warehouse {warehouse}: {reason}.") from None
+        raise fail(f"Cannot open the warehouse {warehouse}: {_reason(error)}") from None
 
-    if output_format is ReportFormat.TABLE:
-        _print_report(report, request, warehouse, output)
-        return
-    exported = {
-        ReportFormat.CSV: _as_csv,
-        ReportFormat.JSON: _as_json,
-        ReportFormat.PARQUET: _as_parquet,
-    }[output_format](report.channels)
-    if output is None:
-        sys.stdout.buffer.write(exported)
-        return
-    _write(output, exported)
+    if output is not None:
+        _write(output, _exported(report, request, chosen))
+    elif chosen is ReportFormat.TABLE:
+        # A pipe has no width of its own; a narrow terminal does without the bars.
+        width = REPORT_WIDTH
+        if sys.stdout.isatty():
+            width = max(Console().width, REPORT_WIDTH_WITHOUT_BARS)
+        Console(highlight=False, width=width).print(_report_table(report, request, width))
+    else:
+        sys.stdout.buffer.write(_exported(report, request, chosen))
+    if chosen is ReportFormat.TABLE:
+        _print_notes(report, request, warehouse)
+
+
+def _format_of(output: Path | None) -> ReportFormat:
+    """Take the format that a file's ending names, or a table where it names none."""
+    ending = output.suffix.removeprefix(".").lower() if output else ""
+    return ReportFormat(ending) if ending in list(ReportFormat) else ReportFormat.TABLE
+
+
+def _reason(error: duckdb.IOException) -> str:
+    """Say why DuckDB cannot open a file, and what to do about it."""
+    holder = re.search(r"held in (.+?) \(PID (\d+)\)", str(error))
+    if holder:
+        program, process = holder.groups()
+        return f"process {process} ({program}) has it open. Wait for it or close it, and try again."
+    return "it is not a DuckDB file."
 
 
 def _day(moment: datetime | None) -> date | None:
@@ -156,43 +185,46 @@ def _write(output: Path, content: bytes) -> None:
     say.print(f"Wrote the report to {output}.")
 
 
-def _as_csv(table: pa.Table) -> bytes:
+def _exported(report: ChannelReport, request: ReportRequest, chosen: ReportFormat) -> bytes:
+    """Render the report as the content of a file."""
     sink = BytesIO()
-    pyarrow.csv.write_csv(table, sink)
+    match chosen:
+        case ReportFormat.CSV:
+            pyarrow.csv.write_csv(report.channels, sink)
+        case ReportFormat.PARQUET:
+            pyarrow.parquet.write_table(report.channels, sink)
+        case ReportFormat.JSON:
+            rows = report.channels.to_pylist()
+            sink.write((json.dumps(rows, indent=2, ensure_ascii=False) + "\n").encode())
+        case ReportFormat.TABLE:
+            text = StringIO()
+            Console(file=text, width=REPORT_WIDTH).print(
+                _report_table(report, request, REPORT_WIDTH)
+            )
+            sink.write(text.getvalue().encode())
     return sink.getvalue()
 
 
-def _as_json(table: pa.Table) -> bytes:
-    return (json.dumps(table.to_pylist(), indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _as_parquet(table: pa.Table) -> bytes:
-    sink = BytesIO()
-    pyarrow.parquet.write_table(table, sink)
-    return sink.getvalue()
-
-
-def _print_report(
-    report: ChannelReport, request: ReportRequest, warehouse: Path, output: Path | None
-) -> None:
-    table = _report_table(report, request)
-    if output is not None:
-        with output.open("w", encoding="utf-8") as file:
-            Console(file=file, width=REPORT_WIDTH).print(table)
-        say.print(f"Wrote the report to {output}.")
-        return
-    # A pipe has no width of its own; a narrow terminal keeps its own and folds the channel names.
-    Console(highlight=False, width=None if sys.stdout.isatty() else REPORT_WIDTH).print(table)
+def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path) -> None:
+    """Say what the table does not show, where the warehouse is and what to do next."""
     if not report.channels.num_rows:
         say.print("There are neither conversions nor spend in the period.")
-    say.print(f"The warehouse is {warehouse}; its marts are in the schema marts.")
-    say.print(
-        "Next: another model with tributary report --model markov, a file with --format csv "
-        "--output report.csv, the lineage site with make docs."
-    )
+    if report.rows_rejected:
+        say.print(
+            f"{report.rows_rejected:,} rows of input could not be used: "
+            "marts.rpt_data_quality counts them and says what to do."
+        )
+    if request.attribution_model == "markov":
+        say.print(
+            "These are sums of credits per touchpoint; the model's own channel totals are in "
+            "marts.rpt_channel_attribution (docs/methods/markov.md)."
+        )
+    say.print(f"The warehouse is {warehouse.absolute()}; its marts are in the schema marts.")
+    say.print("Next: tributary report --help for other models, dates and files;")
+    say.print("      make docs for the lineage site.")
 
 
-def _report_table(report: ChannelReport, request: ReportRequest) -> Table:
+def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> Table:
     period = ""
     if request.start or request.end:
         period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
@@ -200,10 +232,13 @@ def _report_table(report: ChannelReport, request: ReportRequest) -> Table:
         title=f"{report.conversion_type} by channel, {request.attribution_model} attribution"
         f"{period}",
         title_justify="left",
+        caption=f"Shares are of attributed conversions. Unpaid channels have no ROAS.\n{DATES}",
+        caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("Channel", min_width=12)
+    bar_width = BAR_WIDTH if width >= REPORT_WIDTH else 0
+    table.add_column("Channel", min_width=16)
     for heading in ("Spend", "Conversions", "Revenue", "CPO", "ROAS", "Share"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -216,7 +251,7 @@ def _report_table(report: ChannelReport, request: ReportRequest) -> Table:
             row["channel"],
             *_measures(row),
             "" if row["channel"] == UNATTRIBUTED else f"{share:.1%}",
-            "█" * round(BAR_WIDTH * share / largest),
+            "█" * round(bar_width * share / largest),
         )
     table.add_section()
     for row in report.totals.to_pylist():

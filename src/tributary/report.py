@@ -44,16 +44,21 @@ class ChannelReport:
     conversion_type
         The conversion type reported.
     channels
-        One row per channel, by conversions: channel, channel_group, is_paid, spend and revenue
-        (currency units), conversions (credited), share (of the conversions that channels are
-        credited with, in [0, 1]), cpo (spend / conversions) and roas (revenue / spend).
+        One row per channel, by conversions: attribution_model, conversion_type, channel,
+        channel_group, is_paid, spend and revenue (currency units), conversions (credited), share
+        (of the conversions that channels are credited with, in [0, 1]), cpo (spend / conversions)
+        and roas (revenue / spend; null for unpaid channels).
     totals
-        The same columns: one row for the paid channels and one for everything.
+        channel, spend, conversions, revenue, cpo and roas: one row for the paid channels and one
+        for everything.
+    rows_rejected
+        Rows of input that the build could not use, over all sources and of all time.
     """
 
     conversion_type: str
     channels: pa.Table
     totals: pa.Table
+    rows_rejected: int
 
 
 _CREDITED = """
@@ -83,6 +88,8 @@ _MEASURES = """
 
 _CHANNELS = f"""
     select
+        $attribution_model as attribution_model,
+        $conversion_type as conversion_type,
         channel,
         channel_group,
         is_paid,
@@ -160,8 +167,17 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
         conversion_type=conversion_type,
         channels=warehouse.execute(_CHANNELS, parameters).to_arrow_table(),
         totals=warehouse.execute(_TOTALS, parameters).to_arrow_table(),
+        rows_rejected=_rows_rejected(warehouse),
     )
 
 
 def _default_type(types: list[str]) -> str:
     return "purchase" if "purchase" in types or not types else types[0]
+
+
+def _rows_rejected(warehouse: duckdb.DuckDBPyConnection) -> int:
+    ((count,),) = warehouse.execute(
+        "select cast(coalesce(sum(row_count), 0) as bigint) from marts.rpt_data_quality "
+        "where outcome != 'used'"
+    ).fetchall()
+    return int(count)

@@ -50,5 +50,5 @@ cross join expected
 where
     (
         abs(reported.conversions - expected.conversions) < 1e-6
-        and abs(reported.revenue - expected.revenue) < 0.005
+        and {{ is_same_money('reported.revenue', 'expected.revenue') }}
     ) is not true

@@ -31,4 +31,4 @@ left join conversions
     on
         credited.source = conversions.source
         and credited.conversion_id = conversions.conversion_id
-where (abs(credited.credited_revenue - conversions.revenue) < 0.005) is not true
+where ({{ is_same_money('credited.credited_revenue', 'conversions.revenue') }}) is not true

@@ -61,4 +61,4 @@ full outer join accounted
     on
         delivered.source = accounted.source
         and delivered.entity = accounted.entity
-where (abs(delivered.amount - accounted.amount) < 0.005) is not true
+where ({{ is_same_money('accounted.amount', 'delivered.amount') }}) is not true

@@ -72,6 +72,6 @@ where
     (
         abs(split.conversions - expected.conversions) < 1e-6
         and abs(split.attributed_conversions - expected.attributed_conversions) < 1e-6
-        and abs(split.revenue - expected.revenue) < 0.005
-        and abs(split.attributed_revenue - expected.attributed_revenue) < 0.005
+        and {{ is_same_money('split.revenue', 'expected.revenue') }}
+        and {{ is_same_money('split.attributed_revenue', 'expected.attributed_revenue') }}
     ) is not true

@@ -90,26 +90,30 @@ def test_every_model_splits_all_conversions_and_revenue(challenge: Build, mart: 
         assert (conversions, revenue) == pytest.approx((1940, 111_721.66), abs=1e-6)
 
 
-def test_ihc_agrees_with_the_external_service_on_journeys_of_one_session(
+def test_ihc_is_near_the_external_service_and_equal_on_journeys_of_one_session(
     challenge: Build,
 ) -> None:
     service = reference_data("ihc", "ihc_api_results.csv")
     with duckdb.connect(str(challenge.warehouse), read_only=True) as warehouse:
-        ((sessions, difference, correlation),) = warehouse.execute(
+        several, one = warehouse.execute(
             """
             with compared as (
-                select ours.ihc, service.ihc as expected
+                select
+                    abs(ours.ihc - service.ihc) as difference,
+                    count(*) over (partition by ours.conv_id) as sessions
                 from marts.attribution_customer_journey as ours
                 join read_csv($service) as service
                     on ours.conv_id = service.conversion_id
                     and ours.session_id = service.session_id
                 where service.journey_intact
             )
-            select count(*), avg(abs(ihc - expected)), corr(ihc, expected) from compared
+            select sessions = 1, count(*), avg(difference), max(difference)
+            from compared
+            group by all
+            order by all
             """,
             {"service": str(service)},
         ).fetchall()
-    # The curves are a first guess, not yet fitted: close to the service, not equal to it.
-    assert sessions > 3500
-    assert difference < 0.06
-    assert correlation > 0.9
+    assert one == (True, 1132, 0, 0)
+    # The curves are a first guess, not yet fitted: the mean difference that the docs state.
+    assert several[:3] == (False, 2427, pytest.approx(0.0856, abs=1e-4))

@@ -1,7 +1,10 @@
 """What users bring: few rows, strange rows, bad rows, several sources."""
 
 import csv
+import sqlite3
 from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -121,6 +124,7 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
             ("reserved", "u", "2024-01-01", "(conversion)"),
             ("good", "u", "2024-01-01 10:00:00", "ad"),
             ("good", "u", "2024-01-02 10:00:00", "other"),
+            ("#1", "\tv ", "2024-01-01", "direct"),
         ],
         "conversions": [
             ("c", "u", "2024-01-05", 10),
@@ -128,6 +132,7 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
             ("inf", "u", "2024-01-05", "inf"),
             ("words", "u", "2024-01-05", "ten"),
             ("c", "u", "2024-01-06", 99),
+            ("#1001", "v", "2024-01-06", 7),
         ],
         "spend": [
             ("2024-01-01", "ad", "1.5"),
@@ -156,14 +161,22 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
     ]
     assert built.rows(
         "select touchpoint_id, touched_at::varchar, channel from marts.fct_touchpoint_credits "
-        "where attribution_model = 'linear' order by touched_at"
+        "where attribution_model = 'linear' and conversion_id = 'c' order by touched_at"
     ) == [
         ("zoned", "2024-01-01 08:00:00", "ad"),
         ("good", "2024-01-01 10:00:00", "ad"),
         ("odd", "2024-01-01 11:00:00", 'a, "b"\n\'); drop table x; {{ 1 }} é'),
         ("no channel", "2024-01-01 12:00:00", "(unknown)"),
     ]
-    assert built.value("select sum(revenue)::double from marts.fct_conversions") == 10
+    # An id that begins with # is no comment, and white space is no part of an id.
+    assert built.rows(
+        "select touchpoint_id from marts.fct_touchpoint_credits "
+        "where attribution_model = 'linear' and conversion_id = '#1001'"
+    ) == [("#1",)]
+    assert built.value("select sum(revenue)::double from marts.fct_conversions") == 17
+    assert built.rows(
+        "select channel_group, is_paid from marts.dim_channels where channel = 'direct'"
+    ) == [("Direct", False)]
     raw_row = built.value(
         "select raw_row from intermediate.int_rejected_rows where entity_key = 'words'"
     )
@@ -198,6 +211,95 @@ def test_extra_columns_are_named_once_and_parquet_parts_are_read_together(tmp_pa
         "select sum(spend)::double from marts.rpt_channel_performance "
         "where attribution_model = 'linear'"
     ) == pytest.approx(spend, abs=0.005)
+
+
+def test_parquet_types_of_pandas_are_read_as_meant(tmp_path: Path) -> None:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    # What pandas makes of integers and flags once a value is missing, and of zoned times.
+    sessions = pa.table(
+        {
+            "session_id": pa.array([1.0, 2.0, 3.0, float("nan")]),
+            "user_id": pa.array([7.0, 7.0, float("nan"), 7.0]),
+            "started_at": pa.array(
+                [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3, 4)],
+                pa.timestamp("ns", "America/New_York"),
+            ),
+            "channel": pa.array(["ad", "b", "ad", "ad"]).dictionary_encode(),
+            "holder_engagement": pa.array([1.0, float("nan"), 0.0, 1.0]),
+        }
+    )
+    conversions = pa.table(
+        {
+            "conversion_id": pa.array([11]),
+            "user_id": pa.array([7]),
+            "converted_at": pa.array([date(2024, 1, 9)]),
+            "revenue": pa.array([Decimal("9.99")]),
+        }
+    )
+    pyarrow.parquet.write_table(sessions, folder / "sessions.parquet")
+    pyarrow.parquet.write_table(conversions, folder / "conversions.parquet")
+    built = build(tmp_path, f"{{sources: [files], files_path: {folder}}}")
+    assert built.status == 0, built.output
+    assert built.rows(
+        "select touchpoint_id, touched_at::varchar, holder_engagement "
+        "from intermediate.int_journey_touchpoints order by touch_number"
+    ) == [("1", "2024-01-01 00:00:00", True), ("2", "2024-01-02 00:00:00", False)]
+    assert built.rows(
+        "select outcome, row_count from marts.rpt_data_quality "
+        "where entity = 'touchpoints' and outcome != 'used' order by outcome"
+    ) == [("missing_id", 1), ("missing_person", 1)]
+
+
+def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
+    database = tmp_path / "shop.db"
+    with sqlite3.connect(database) as connection:
+        connection.executescript(
+            """
+            create table session_sources (
+                session_id text, user_id text, event_date date, event_time time,
+                channel_name text, holder_engagement integer, closer_engagement integer,
+                impression_interaction integer
+            );
+            create table CONVERSIONS (
+                conv_id text, user_id text, conv_date date, conv_time time, revenue integer
+            );
+            create view session_costs as
+                select column1 as session_id, column2 as cost from (
+                    values ('s1', 5.5), (' s2', ''), ('nobody', 3), (null, 2), ('s3', 'abc')
+                );
+            alter table session_sources add column extra text;
+            insert into session_sources values
+                ('s1 ', 'u', '2024-01-02', '10:00:00', 'late', 1, 0, 0, null),
+                ('s1', 'u', '2024-01-01', '10:00:00', 'early', 1, 0, 0, null),
+                ('s2', 'u', '2024-01-03', '10:00:00', 'ad', 'yes', 0, 0, null),
+                ('s3', 'u', 'soon', '10:00:00', 'ad', 0, 0, 0, null);
+            insert into CONVERSIONS values
+                ('c1', 'u', '2024-01-05', '10:00:00', 19.99),
+                ('c2', 'u', '2024-01-05', '10:00:00', 'abc'),
+                ('c3', 'u', '2024-01-06', '10:00:00', '');
+            """
+        )
+    built = build(tmp_path, f"{{sources: [ihc], ihc_database: {database}}}")
+    assert built.status == 0, built.output
+    assert built.rows(
+        "select date::varchar, channel, spend::double, conversions from "
+        "marts.rpt_channel_performance where attribution_model = 'linear' order by date"
+    ) == [("2024-01-01", "early", 5.5, 1), ("2024-01-03", "ad", 0, 1)]
+    assert built.rows(
+        "select conversion_id, revenue::double from marts.fct_conversions order by 1"
+    ) == [("c1", 19.99), ("c3", 0)]
+    assert built.rows(
+        "select entity, outcome, row_count from marts.rpt_data_quality "
+        "where outcome != 'used' order by 1, 2"
+    ) == [
+        ("conversions", "unreadable_amount", 1),
+        ("spend", "missing_id", 1),
+        ("spend", "unknown_touchpoint", 1),
+        ("spend", "unreadable_time", 1),
+        ("touchpoints", "duplicate_id", 1),
+        ("touchpoints", "unreadable_time", 1),
+    ]
 
 
 def test_sources_side_by_side_do_not_mix_people_or_ids(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import subprocess
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet
 import pytest
 
@@ -17,7 +19,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
     write_csv(
         folder / "input" / "sessions.csv",
         "session_id,user_id,started_at,channel",
-        [("s1", "u", "2024-01-01", "Paid Social"), ("s2", "u", "2024-01-02", "Direct")],
+        [
+            ("s1", "u", "2024-01-01", "Paid Social"),
+            ("s2", "u", "2024-01-02", "Direct"),
+            ("s3", "u", "sometime", "Direct"),
+        ],
     )
     write_csv(
         folder / "input" / "conversions.csv",
@@ -47,8 +53,10 @@ def report(warehouse: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def test_json_report_has_every_measure(built: Build) -> None:
     rows = json.loads(report(built.warehouse, "--format", "json").stdout)
+    asked = {"attribution_model": "linear", "conversion_type": "purchase"}
     assert rows == [
         {
+            **asked,
             "channel": "Paid Social",
             "channel_group": "Paid Social",
             "is_paid": True,
@@ -60,6 +68,7 @@ def test_json_report_has_every_measure(built: Build) -> None:
             "share": 0.5,
         },
         {
+            **asked,
             "channel": "Direct",
             "channel_group": "Direct",
             "is_paid": False,
@@ -71,6 +80,7 @@ def test_json_report_has_every_measure(built: Build) -> None:
             "share": 0.5,
         },
         {
+            **asked,
             "channel": "(unattributed)",
             "channel_group": "(unattributed)",
             "is_paid": False,
@@ -86,9 +96,10 @@ def test_json_report_has_every_measure(built: Build) -> None:
 
 def test_csv_and_parquet_say_the_same_as_json(built: Build, tmp_path: Path) -> None:
     expected = json.loads(report(built.warehouse, "--format", "json").stdout)
+    # The ending of the file names the format.
     output = tmp_path / "report.parquet"
-    written = report(built.warehouse, "--format", "parquet", "--output", str(output))
-    assert f"Wrote the report to {output}" in " ".join(written.stderr.split())
+    written = report(built.warehouse, "--output", str(output))
+    assert f"Wrote the report to {output}" in written.stderr
     assert pyarrow.parquet.read_table(output).to_pylist() == expected
     lines = list(csv.DictReader(report(built.warehouse, "--format", "csv").stdout.splitlines()))
     assert [(line["channel"], float(line["revenue"])) for line in lines] == [
@@ -109,7 +120,33 @@ def test_table_shows_totals_where_the_warehouse_is_and_what_to_do_next(built: Bu
         "Everything": ["15.00", "2.00", "100.00", "7.50", "6.67"],
     }
     assert str(built.warehouse) in shown.stderr
+    assert "1 rows of input could not be used: marts.rpt_data_quality" in shown.stderr
     assert "Next:" in shown.stderr
+
+
+def test_narrow_terminal_keeps_channels_and_numbers(built: Build) -> None:
+    command = f"stty cols 60; {BIN / 'tributary'} report --warehouse {built.warehouse}"
+    shown = subprocess.run(
+        ["script", "--quiet", "--command", command, "/dev/null"],  # noqa: S607 - any path will do
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "Paid Social" in shown
+    assert "100.00" in shown
+    assert "…" not in shown
+
+
+def test_markov_report_says_where_the_models_own_totals_are(built: Build) -> None:
+    assert "marts.rpt_channel_attribution" in report(built.warehouse, "--model", "markov").stderr
+
+
+def test_open_warehouse_is_named_with_who_has_it(built: Build) -> None:
+    with duckdb.connect(str(built.warehouse)):
+        refused = report(built.warehouse)
+    assert refused.returncode == 1
+    assert f"process {os.getpid()} (" in refused.stderr
+    assert "try again" in refused.stderr
 
 
 def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
@@ -129,9 +166,10 @@ def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
         (["--type", "refund"], "no conversion type refund. It has: lead, purchase."),
         (["--start", "2024-02-01", "--end", "2024-01-01"], "after its end, 2024-01-01"),
         (["--format", "parquet"], "needs a file: add --output FILE"),
-        (["--warehouse", "nowhere.duckdb"], "no warehouse at nowhere.duckdb"),
+        (["--warehouse", "nowhere.duckdb"], "nowhere.duckdb. Make it with: make build"),
         (["--warehouse", "Makefile"], "it is not a DuckDB file"),
-        (["--output", "/nowhere/report.csv", "--format", "csv"], "Cannot write"),
+        (["--output", "/nowhere/report.csv"], "Cannot write /nowhere/report.csv"),
+        (["--output", "/nowhere/report.txt"], "Cannot write /nowhere/report.txt"),
     ],
 )
 def test_impossible_report_is_refused_in_one_line(

@@ -21,6 +21,7 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
     ("variables", "expected"),
     [
         ("{sources: [shop]}", "The setting sources is 'shop'. Allowed: a list of demo, files, ihc"),
+        ("{sources: []}", "The setting sources is '[]'. Allowed: a list of demo, files, ihc"),
         (
             "{journey_scope: all}",
             "The setting journey_scope is 'all'. Allowed: every_prior, since_last_conversion",
@@ -61,6 +62,39 @@ def test_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
         "sessions.csv has no column channel. It has: session_id, user_id, started_at, chanel"
         in (message)
     )
+
+
+def test_missing_column_of_one_file_among_several_is_named(tmp_path: Path) -> None:
+    write_csv(tmp_path / "sessions_1.csv", "session_id,user_id,started_at,channel", [])
+    write_csv(tmp_path / "sessions_2.csv", "session_id,user_id,started_at,source", [])
+    message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
+    assert "sessions_2.csv has no column channel." in message
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (b's2,u,2024-01-01,"ad', "line 30002: Value with unterminated quote found"),
+        ("s2,u,2024-01-01,café".encode("latin-1"), "line 30002: Invalid unicode"),
+    ],
+)
+def test_unclosed_quote_or_wrong_encoding_is_named_with_its_line(
+    tmp_path: Path, row: bytes, expected: str
+) -> None:
+    # Beyond the head of the file, from which the reader guesses its form.
+    good = b"s1,u,2024-01-01,ad\n" * 30_000
+    header = b"session_id,user_id,started_at,channel\n"
+    (tmp_path / "sessions.csv").write_bytes(header + good + row + b"\n" + good)
+    message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
+    assert f"sessions.csv, {expected}" in message
+
+
+def test_unclosed_quote_near_the_head_is_hinted_at(tmp_path: Path) -> None:
+    (tmp_path / "sessions.csv").write_text(
+        'session_id,user_id,started_at,channel\ns1,u,2024-01-01,"ad\ns2,u,2024-01-01,ad\n'
+    )
+    message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
+    assert "One column alone hints at an unclosed quote" in message
 
 
 def test_both_kinds_of_file_for_one_entity_are_an_error(tmp_path: Path) -> None:

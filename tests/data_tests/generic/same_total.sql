@@ -13,5 +13,5 @@ with totals as (
 
 select *
 from totals
-where (abs(total - expected) < 0.005) is not true
+where ({{ is_same_money('total', 'expected') }}) is not true
 {% endtest %}
