@@ -1,5 +1,6 @@
-"""Attribution algorithms of the Tributary warehouse.
+"""Attribution algorithms of the Tributary warehouse, its simulator and its command line.
 
-Pure functions over NumPy arrays and Arrow tables of aggregates. Nothing here knows dbt or a
-database; the warehouse's Python models and the command line call these functions.
+`markov`, `shapley` and `simulation` are pure functions over NumPy arrays and Arrow tables of
+aggregates: they know neither dbt nor a database, and the warehouse's Python models call them.
+`report` reads the warehouse's marts, and `cli` is the command line.
 """

@@ -1,0 +1,50 @@
+"""What the README shows works as it stands, on the demo that it speaks of."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import BIN, PROJECT, Build, build
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("demo")
+    subprocess.run([BIN / "tributary", "simulate", "--output", folder / "input"], check=True)
+    result = build(folder, f"{{demo_path: {folder / 'input'}}}")
+    assert result.status == 0, result.output
+    return result
+
+
+def test_a_number_can_be_traced_to_its_rows(demo: Build) -> None:
+    (block,) = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+    number, credits, journey, session, conversion = (
+        demo.rows(query) for query in block.split(";") if query.strip()
+    )
+    (credited,) = number
+    assert credited[0] == pytest.approx(15.1, abs=0.05)
+    assert len(credits) > 1
+    assert len(journey) == 3
+    assert len(session) == len(conversion) == 1
+
+
+def test_every_mart_is_listed_and_every_listed_mart_is_there(demo: Build) -> None:
+    listed = set(re.findall(r"^\| .*", README.split("## Question → mart")[1], re.MULTILINE))
+    named = {name for line in listed for name in re.findall(r"`(\w+_\w+)`", line)}
+    there = {
+        name
+        for (name,) in demo.rows(
+            "select table_name from information_schema.tables where table_schema = 'marts'"
+        )
+    }
+    assert there <= named
+    assert named - there == {"is_attributed"}
+
+
+def test_paths_of_the_readme_exist() -> None:
+    for path in re.findall(r"`((?:seeds|docs|analyses)/[\w./-]*)`", README):
+        assert Path(PROJECT / path).exists(), path
