@@ -3,8 +3,9 @@
 from typing import Any
 
 from tributary.markov import attribute_transitions
+from tributary.relations import as_arrow
 
 
 def model(dbt: Any, session: Any) -> Any:
     """One row per conversion type and channel; see tributary.markov."""
-    return attribute_transitions(dbt.ref("int_transition_counts").to_arrow_table())
+    return attribute_transitions(as_arrow(dbt.ref("int_transition_counts")))
