@@ -1,9 +1,14 @@
 """The channel report as people ask for it."""
 
+import contextlib
 import csv
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
+import termios
 from pathlib import Path
 
 import duckdb
@@ -125,13 +130,18 @@ def test_table_shows_totals_where_the_warehouse_is_and_what_to_do_next(built: Bu
 
 
 def test_narrow_terminal_keeps_channels_and_numbers(built: Build) -> None:
-    command = f"stty cols 60; {BIN / 'tributary'} report --warehouse {built.warehouse}"
-    shown = subprocess.run(
-        ["script", "--quiet", "--command", command, "/dev/null"],  # noqa: S607 - any path will do
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    master, terminal = pty.openpty()
+    rows, columns = 40, 60
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    command = [str(BIN / "tributary"), "report", "--warehouse", str(built.warehouse)]
+    subprocess.run(command, stdout=terminal, stderr=subprocess.DEVNULL, check=True)
+    os.close(terminal)
+    screen = b""
+    # A terminal whose other end is closed ends with an error once it is read empty.
+    with contextlib.suppress(OSError):
+        while part := os.read(master, 4096):
+            screen += part
+    shown = screen.decode()
     assert "Paid Social" in shown
     assert "100.00" in shown
     assert "…" not in shown
