@@ -8,13 +8,7 @@ with checked as (
 ranked as (
 
     select
-        source,
-        conversion_id,
-        person_id,
-        conversion_type,
-        converted_at,
-        revenue,
-        currency,
+        *,
         row_number() over (
             partition by source, conversion_id
             order by {{ delivery_order('conversions') }}

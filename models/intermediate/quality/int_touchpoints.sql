@@ -8,17 +8,7 @@ with checked as (
 ranked as (
 
     select
-        source,
-        touchpoint_id,
-        person_id,
-        touched_at,
-        channel,
-        traffic_source,
-        medium,
-        campaign,
-        holder_engagement,
-        closer_engagement,
-        impression_interaction,
+        *,
         row_number() over (
             partition by source, touchpoint_id
             order by {{ delivery_order('touchpoints') }}
