@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 {% macro default__days_before(column, days) -%}
-    ({{ column }} - interval '{{ (days | float * 86400) | round | int }} seconds')
+    ({{ column }} - interval '{{ (days | float * 86400000) | round | int }} milliseconds')
 {%- endmacro %}
 
 {#- Hours from one time to a later one, with fractions. -#}

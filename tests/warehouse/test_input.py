@@ -77,6 +77,48 @@ def test_revenue_zero_negative_cost_and_spend_without_conversions(build_files: B
     ]
 
 
+def test_reporting_period_limits_conversions_and_spend_but_not_touchpoints(
+    build_files: BuildFiles,
+) -> None:
+    built = build_files(
+        {
+            "sessions": [("s1", "u", "2024-01-30", "ad"), ("s2", "u", "2024-02-02", "ad")],
+            "conversions": [
+                ("before", "u", "2024-01-31", 1),
+                ("within", "u", "2024-02-03 23:59:59", 10),
+                ("after", "u", "2024-02-04", 100),
+            ],
+            "spend": [("2024-01-30", "ad", 5), ("2024-02-01", "ad", 6), ("2024-02-04", "ad", 7)],
+        },
+        "start_date: 2024-02-01, end_date: 2024-02-03",
+    )
+    assert built.rows("select conversion_id, touchpoint_count from marts.fct_conversions") == [
+        ("within", 2)
+    ]
+    # The touch before the period is credited on its own day, whose spend is not reported.
+    assert built.rows(
+        "select date::varchar, spend::double, conversions, revenue, cpo "
+        "from marts.rpt_channel_performance where attribution_model = 'linear' order by date"
+    ) == [
+        ("2024-01-30", 0, 0.5, 5, None),
+        ("2024-02-01", 6, 0, 0, None),
+        ("2024-02-02", 0, 0.5, 5, 0),
+    ]
+
+
+def test_empty_reporting_period_gives_empty_valid_marts(build_files: BuildFiles) -> None:
+    built = build_files(
+        {
+            "sessions": [("s1", "u", "2024-01-01", "ad")],
+            "conversions": [("c", "u", "2024-01-03", 10)],
+            "spend": [("2024-01-01", "ad", 5)],
+        },
+        "start_date: 2030-01-01",
+    )
+    for mart in ("fct_conversions", "rpt_channel_attribution", "rpt_channel_performance"):
+        assert built.value(f"select count(*) from marts.{mart}") == 0
+
+
 def test_conversion_types_are_attributed_on_their_own(tmp_path: Path) -> None:
     folder = tmp_path / "input"
     write_csv(
