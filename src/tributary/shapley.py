@@ -24,7 +24,7 @@ and steady state distributions for Markov chains".
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import stdtrit
 
-from tributary.markov import START, TransitionCounts, transition_counts
+from tributary.markov import NEGLIGIBLE, START, TransitionCounts, transition_counts
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -473,7 +473,7 @@ def _chain(counts: TransitionCounts) -> FloatArray:
     """Arrange the chain of the counted steps, shape (n + 1, n + 3)."""
     n = len(counts.channels)
     # Steps from a channel to itself change nothing.
-    steps = np.where(np.eye(n, dtype=bool), 0.0, counts.steps)
+    steps = np.where(np.eye(n, dtype=bool), 0.0, counts.steps.toarray())
     ends = counts.conversions + counts.nulls > 0
     leads = np.zeros_like(ends)
     while not np.array_equal(leads, ends):
@@ -734,7 +734,7 @@ def _shares(values: FloatArray) -> FloatArray:
     """Shares of each column of values, adding up to 1, or all 0."""
     total = values.sum(axis=0)
     shares: FloatArray = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
-    return shares
+    return np.where(np.abs(shares) < NEGLIGIBLE, 0.0, shares)
 
 
 def _counted(steps: pa.Table, channels: Sequence[str] = ()) -> TransitionCounts:
@@ -744,7 +744,7 @@ def _counted(steps: pa.Table, channels: Sequence[str] = ()) -> TransitionCounts:
     )
     nothing = np.zeros(len(channels))
     return transition_counts(
-        [*steps["from_state"].to_pylist(), *(START for _ in channels)],
+        [*((state,) for state in steps["from_state"].to_pylist()), *((START,) for _ in channels)],
         [*steps["to_state"].to_pylist(), *channels],
         np.append(steps["transitions_sum"].cast(pa.float64()).to_numpy(), nothing),
         np.append(steps["revenue_sum"].cast(pa.float64()).to_numpy(), nothing),
@@ -753,7 +753,8 @@ def _counted(steps: pa.Table, channels: Sequence[str] = ()) -> TransitionCounts:
 
 def _taken(counts: TransitionCounts, order: IntArray) -> TransitionCounts:
     """Take the channels in another order."""
-    return TransitionCounts(
+    return replace(
+        counts,
         channels=tuple(counts.channels[index] for index in order),
         starts=counts.starts[order],
         steps=counts.steps[np.ix_(order, order)],
@@ -765,8 +766,8 @@ def _taken(counts: TransitionCounts, order: IntArray) -> TransitionCounts:
 
 def _less(counts: TransitionCounts, part: TransitionCounts) -> TransitionCounts:
     """Subtract the counts of a part, over the same channels."""
-    return TransitionCounts(
-        channels=counts.channels,
+    return replace(
+        counts,
         starts=counts.starts - part.starts,
         steps=counts.steps - part.steps,
         conversions=counts.conversions - part.conversions,

@@ -11,6 +11,7 @@ import pyarrow.csv
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from reference import reference_data
 from tributary.markov import (
@@ -476,7 +477,9 @@ def random_counts(n: int, seed: int) -> TransitionCounts:
     return TransitionCounts(
         channels=tuple(f"channel {index:03}" for index in range(n)),
         starts=rng.integers(0, 100, n).astype(float),
-        steps=np.where(rng.random((n, n)) < 0.5, rng.integers(0, 60, (n, n)), 0.0),
+        order=1,
+        states=np.arange(n)[:, None],
+        steps=csr_array(np.where(rng.random((n, n)) < 0.5, rng.integers(0, 60, (n, n)), 0.0)),
         conversions=rng.integers(0, 20, n).astype(float),
         nulls=rng.integers(1, 300, n).astype(float),
         revenue=rng.integers(0, 900, n).astype(float),
@@ -489,7 +492,9 @@ def probability_by_solving(
     """Conversion probability and revenue per path by the definition, one linear system."""
     members = list(coalition)
     leaving = counts.steps.sum(axis=1) + counts.conversions + counts.nulls
-    inside = np.eye(len(members)) - (counts.steps / leaving[:, None])[np.ix_(members, members)]
+    inside = (
+        np.eye(len(members)) - (counts.steps.toarray() / leaving[:, None])[np.ix_(members, members)]
+    )
     start = (counts.starts / counts.starts.sum())[members]
     probability, revenue = (
         float(start @ np.linalg.solve(inside, (gain / leaving)[members]))
@@ -580,7 +585,7 @@ def test_two_seeds_agree_within_their_errors_at_30_channels() -> None:
 
 def test_a_channel_from_which_no_path_ends_never_converts() -> None:
     counts = transition_counts(
-        [START, START, "a", "b", "c", "a"], ["a", "b", CONVERSION, "c", "b", "b"],
+        [[START], [START], ["a"], ["b"], ["c"], ["a"]], ["a", "b", CONVERSION, "c", "b", "b"],
         [3, 1, 2, 2, 2, 1], [0, 0, 9, 0, 0, 0],
     )  # fmt: skip
 
