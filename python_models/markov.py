@@ -1,4 +1,4 @@
-"""Markov attribution of order 1 from transition counts."""
+"""Markov attribution from transition counts."""
 
 from typing import Any
 
@@ -8,4 +8,7 @@ from tributary.relations import as_arrow
 
 def model(dbt: Any, session: Any) -> Any:
     """One row per conversion type and channel; see tributary.markov."""
-    return attribute_transitions(as_arrow(dbt.ref("int_transition_counts")))
+    order = dbt.config.meta_get("markov_order")
+    return attribute_transitions(
+        as_arrow(dbt.ref("int_training_transitions")), None if order == "auto" else int(order)
+    )

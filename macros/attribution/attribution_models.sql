@@ -2,17 +2,26 @@
 {% macro credit_tables() %}
     {{ return({
         'int_rule_based_credits': [
-            'first_touch', 'last_touch', 'last_non_direct_touch', 'linear', 'time_decay',
-            'position_based'
-        ],
+            'first_touch', 'last_touch', 'last_non_direct_touch', 'last_paid_touch', 'linear',
+            'daily_share', 'time_decay'
+        ] + decay_weights().keys() | list + position_shares().keys() | list,
         'int_ihc_credits': ['ihc'],
-        'int_channel_weighted_credits': ['markov', 'shapley']
+        'int_channel_weighted_credits': channel_total_models() + ['shapley']
     }) }}
 {% endmacro %}
 
 {#- Models with channel totals of their own; every other model's totals are the sums of its credits. -#}
 {% macro channel_total_models() %}
-    {{ return(['markov', 'shapley']) }}
+    {{ return(['markov', 'markov_shapley']) }}
+{% endmacro %}
+
+{#- Models that rpt_model_comparison has a column for; others are in its last columns. -#}
+{% macro shipped_models() %}
+    {{ return([
+        'first_touch', 'last_touch', 'last_non_direct_touch', 'last_paid_touch', 'linear',
+        'daily_share', 'time_decay', 'hyperbolic_decay', 'position_based', 'w_shaped', 'z_shaped',
+        'ihc', 'markov', 'markov_shapley', 'shapley'
+    ]) }}
 {% endmacro %}
 
 {% macro attribution_models() %}
@@ -24,9 +33,9 @@
     '{{ names | join("', '") }}'
 {%- endmacro %}
 
-{#- One column per attribution model with the sum of a measure under that model. -#}
-{% macro pivoted_by_model(measure) -%}
-    {%- for model in attribution_models() -%}
+{#- One column per given attribution model with the sum of a measure under that model. -#}
+{% macro pivoted_by_model(measure, models=attribution_models()) -%}
+    {%- for model in models -%}
         sum(case when attribution_model = '{{ model }}' then {{ measure }} end) as {{ model }}
         {%- if not loop.last %},
         {% endif -%}

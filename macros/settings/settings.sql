@@ -32,11 +32,49 @@
 {% endmacro %}
 
 {% macro include_touch_at_conversion() %}
-    {% set value = var('include_touch_at_conversion') | string | lower %}
+    {{ return(true_or_false('include_touch_at_conversion')) }}
+{% endmacro %}
+
+{% macro include_open_journeys() %}
+    {{ return(true_or_false('include_open_journeys')) }}
+{% endmacro %}
+
+{% macro true_or_false(name) %}
+    {% set value = var(name) | string | lower %}
     {% if value not in ['true', 'false'] %}
-        {{ setting_error('include_touch_at_conversion', value, 'true, false') }}
+        {{ setting_error(name, value, 'true, false') }}
     {% endif %}
     {{ return(value == 'true') }}
+{% endmacro %}
+
+{#- The longest order of the Markov model that is counted. -#}
+{% macro markov_max_order() %}
+    {{ return(whole_number('markov_max_order', var('markov_max_order'), 5)) }}
+{% endmacro %}
+
+{#- The order of the Markov model, or none where held-out likelihood chooses it. -#}
+{% macro markov_order() %}
+    {% set value = var('markov_order') %}
+    {% if value | string | trim | lower == 'auto' %}
+        {{ return(none) }}
+    {% endif %}
+    {{ return(whole_number('markov_order', value, markov_max_order(), 'markov_max_order')) }}
+{% endmacro %}
+
+{% macro path_summary_rows() %}
+    {{ return(whole_number('path_summary_rows', var('path_summary_rows'), 999999)) }}
+{% endmacro %}
+
+{% macro whole_number(name, value, most, most_is=none) %}
+    {% set text = value | string | trim %}
+    {% if not modules.re.fullmatch('[0-9]{1,6}', text) or not 1 <= text | int <= most %}
+        {{ setting_error(
+            name, value,
+            'a whole number from 1 to ' ~ most ~ (' (' ~ most_is ~ ')' if most_is else '')
+            ~ (', or auto' if name == 'markov_order' else '')
+        ) }}
+    {% endif %}
+    {{ return(text | int) }}
 {% endmacro %}
 
 {% macro time_decay_half_life_days() %}
@@ -120,7 +158,8 @@
         {% set settings = [
             'sources', 'ihc_database', 'files_path', 'demo_path', 'start_date', 'end_date',
             'journey_scope', 'lookback_days', 'include_touch_at_conversion',
-            'time_decay_half_life_days'
+            'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'include_open_journeys',
+            'path_summary_rows'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
@@ -134,6 +173,9 @@
         {% do lookback_days() %}
         {% do include_touch_at_conversion() %}
         {% do time_decay_half_life_days() %}
+        {% do markov_order() %}
+        {% do include_open_journeys() %}
+        {% do path_summary_rows() %}
         {% if start_date() and end_date() and start_date() > end_date() %}
             {{ setting_error(
                 'start_date', start_date(), 'a day on or before end_date, which is ' ~ end_date()

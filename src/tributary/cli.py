@@ -214,10 +214,12 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
             f"{report.rows_rejected:,} rows of input could not be used: "
             "marts.rpt_data_quality counts them and says what to do."
         )
-    if request.attribution_model == "markov":
+    if report.conversions_not_met >= 0.005:
         say.print(
-            "These are sums of credits per touchpoint; the model's own channel totals are in "
-            "marts.rpt_channel_attribution (docs/methods/markov.md)."
+            "These are sums of credits per touchpoint. "
+            f"{report.conversions_not_met:,.2f} conversions lie with another channel than in the "
+            "model's own totals, which no credits can meet: marts.rpt_path_credit_audit says "
+            "where, marts.rpt_channel_attribution has the totals."
         )
     say.print(f"The warehouse is {warehouse.absolute()}; its marts are in the schema marts.")
     say.print("Next: tributary report --help for other models, dates and files;")

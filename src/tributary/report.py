@@ -53,12 +53,16 @@ class ChannelReport:
         for everything.
     rows_rejected
         Rows of input that the build could not use, over all sources and of all time.
+    conversions_not_met
+        Conversions that credits per touchpoint give to another channel than the model's own
+        channel totals do, over all dates; 0 for models without totals of their own.
     """
 
     conversion_type: str
     channels: pa.Table
     totals: pa.Table
     rows_rejected: int
+    conversions_not_met: float
 
 
 _CREDITED = """
@@ -168,6 +172,9 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
         channels=warehouse.execute(_CHANNELS, parameters).to_arrow_table(),
         totals=warehouse.execute(_TOTALS, parameters).to_arrow_table(),
         rows_rejected=_rows_rejected(warehouse),
+        conversions_not_met=_conversions_not_met(
+            warehouse, request.attribution_model, conversion_type
+        ),
     )
 
 
@@ -181,3 +188,14 @@ def _rows_rejected(warehouse: duckdb.DuckDBPyConnection) -> int:
         "where outcome != 'used'"
     ).fetchall()
     return int(count)
+
+
+def _conversions_not_met(
+    warehouse: duckdb.DuckDBPyConnection, attribution_model: str, conversion_type: str
+) -> float:
+    ((conversions,),) = warehouse.execute(
+        "select coalesce(sum(abs(credited_conversions - target_conversions)) / 2, 0) "
+        "from marts.rpt_path_credit_audit where attribution_model = ? and conversion_type = ?",
+        [attribution_model, conversion_type],
+    ).fetchall()
+    return float(conversions)

@@ -37,13 +37,19 @@ class Build:
         return value
 
 
-def run_dbt(folder: Path, *arguments: str, variables: str = "{}", **environment: str) -> Build:
-    """Run dbt in the project's root with everything it writes in `folder`."""
+def run_dbt(
+    folder: Path,
+    *arguments: str,
+    variables: str = "{}",
+    project: Path = PROJECT,
+    environment: Mapping[str, str] | None = None,
+) -> Build:
+    """Run dbt in the root of a project with everything it writes in `folder`."""
     warehouse = folder / "tributary.duckdb"
     inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
     completed = subprocess.run(
         [BIN / "dbt", "--no-use-colors", *arguments, "--vars", variables],
-        cwd=PROJECT,
+        cwd=project,
         env=inherited
         | {
             "TRIBUTARY_WAREHOUSE": str(warehouse),
@@ -51,7 +57,7 @@ def run_dbt(folder: Path, *arguments: str, variables: str = "{}", **environment:
             "DBT_LOG_PATH": str(folder / "logs"),
             "DBT_VERSION_CHECK": "false",
         }
-        | environment,
+        | dict(environment or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -59,7 +65,13 @@ def run_dbt(folder: Path, *arguments: str, variables: str = "{}", **environment:
     return Build(completed.returncode, completed.stdout + completed.stderr, warehouse)
 
 
-def build(folder: Path, variables: str = "{}", **environment: str) -> Build:
+def build(
+    folder: Path,
+    variables: str = "{}",
+    *,
+    project: Path = PROJECT,
+    environment: Mapping[str, str] | None = None,
+) -> Build:
     """Build all models and run all data tests; unit tests do not depend on the input."""
     return run_dbt(
         folder,
@@ -67,7 +79,8 @@ def build(folder: Path, variables: str = "{}", **environment: str) -> Build:
         "--exclude-resource-type",
         "unit_test",
         variables=variables,
-        **environment,
+        project=project,
+        environment=environment,
     )
 
 

@@ -72,8 +72,28 @@ TAMPERING = {
     "dim_channels_has_every_channel_and_unattributed": [
         "insert into marts.dim_channels values ('ghost', 'Ghosts', false)",
     ],
-    "shapley_credits_all_revenue": [
-        "update intermediate.int_shapley_channel_totals set revenue = revenue - 0.01",
+    "markov_credits_all_revenue": [
+        "update intermediate.int_markov_channel_totals set revenue = revenue - 0.01",
+    ],
+    "markov_shapley_credits_all_conversions": [
+        "delete from intermediate.int_markov_shapley_channel_totals",
+    ],
+    "markov_intervals_hold_their_estimate": [
+        "update intermediate.int_markov_channel_totals "
+        "set conversions_std_error = 1, conversions_low = 2, conversions_high = 1",
+    ],
+    "one_markov_order_is_used_per_conversion_type": [
+        "update intermediate.int_markov_orders set is_used = true",
+    ],
+    "path_credits_add_up_to_the_channel_totals": [
+        "update intermediate.int_path_credit_weights set credited_conversions = 0",
+    ],
+    "path_counts_have_every_conversion_of_the_channel_sets": [
+        "delete from intermediate.int_path_counts",
+    ],
+    "assert_listed_models_are_computed": [
+        "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, '')",
+        "insert into seeds.attribution_models values (null, 'rule_based', true, null, '')",
     ],
     "stg_files__conversions_keeps_every_row": [
         "create or replace view staging.stg_files__conversions as "

@@ -18,7 +18,7 @@ from .conftest import HEADERS, Build, Tables, build, write_csv
 
 BuildFiles = Callable[..., Build]
 
-MODELS = 9
+MODELS = 15
 
 
 def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:
@@ -359,7 +359,7 @@ def test_sources_side_by_side_do_not_mix_people_or_ids(tmp_path: Path) -> None:
     built = build(
         tmp_path,
         f"{{files_path: {files}, demo_path: {demo}}}",
-        **{"TRIBUTARY_SOURCES": "demo, files"},
+        environment={"TRIBUTARY_SOURCES": "demo, files"},
     )
     assert built.status == 0, built.output
     per_source = built.rows(

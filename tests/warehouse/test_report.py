@@ -147,8 +147,15 @@ def test_narrow_terminal_keeps_channels_and_numbers(built: Build) -> None:
     assert "…" not in shown
 
 
-def test_markov_report_says_where_the_models_own_totals_are(built: Build) -> None:
-    assert "marts.rpt_channel_attribution" in report(built.warehouse, "--model", "markov").stderr
+def test_report_says_where_credits_cannot_meet_the_models_own_totals(built: Build) -> None:
+    assert "marts.rpt_path_credit_audit" not in report(built.warehouse).stderr
+    not_met = built.value(
+        "select sum(abs(credited_conversions - target_conversions)) / 2 "
+        "from marts.rpt_path_credit_audit "
+        "where attribution_model = 'markov' and conversion_type = 'purchase'"
+    )
+    said = report(built.warehouse, "--model", "markov").stderr
+    assert ("marts.rpt_path_credit_audit" in said) == (not_met >= 0.005)
 
 
 def test_open_warehouse_is_named_with_who_has_it(built: Build) -> None:

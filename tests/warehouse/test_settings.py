@@ -10,7 +10,7 @@ from .conftest import run_dbt, write_csv
 
 def _message(folder: Path, variables: str, **environment: str) -> str:
     """Run a build that must fail cleanly and return its output on one line."""
-    result = run_dbt(folder, "build", variables=variables, **environment)
+    result = run_dbt(folder, "build", variables=variables, environment=environment)
     assert result.status != 0, result.output
     assert "Traceback" not in result.output
     assert "OK created" not in result.output
@@ -30,6 +30,14 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
         ("{lookback_days: 0}", "lookback_days is '0'. Allowed: a positive number of days"),
         ("{include_touch_at_conversion: maybe}", "Allowed: true, false"),
         ("{time_decay_half_life_days: weekly}", "Allowed: a positive number of days"),
+        ("{markov_order: 3}", "markov_order is '3'. Allowed: a whole number from 1 to 2"),
+        (
+            "{markov_order: first}",
+            "Allowed: a whole number from 1 to 2 (markov_max_order), or auto",
+        ),
+        ("{markov_max_order: 6}", "markov_max_order is '6'. Allowed: a whole number from 1 to 5"),
+        ("{include_open_journeys: 2}", "include_open_journeys is '2'. Allowed: true, false"),
+        ("{path_summary_rows: all}", "Allowed: a whole number from 1 to 999999"),
         ("{start_date: '2023-02-29'}", "start_date is '2023-02-29'. Allowed: a calendar day"),
         ("{end_date: tomorrow}", "end_date is 'tomorrow'. Allowed: a calendar day"),
         (

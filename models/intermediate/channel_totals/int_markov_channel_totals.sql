@@ -1,5 +1,6 @@
 -- grain: one row per conversion type and channel touched. conversions and revenue are additive and
--- add up to the attributed conversions and their revenue; removal effects are not additive.
+-- add up to the attributed conversions and their revenue; removal effects and errors are not
+-- additive.
 with markov as (
 
     select * from {{ ref('markov') }}
@@ -14,7 +15,10 @@ final as (
         cast(removal_effect as double) as removal_effect,
         cast(removal_effect_revenue as double) as removal_effect_revenue,
         cast(conversions as double) as conversions,
-        cast(revenue as double) as revenue
+        cast(revenue as double) as revenue,
+        cast(conversions_std_error as double) as conversions_std_error,
+        cast(conversions_low as double) as conversions_low,
+        cast(conversions_high as double) as conversions_high
     from markov
 
 )

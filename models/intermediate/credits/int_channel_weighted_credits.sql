@@ -1,14 +1,27 @@
 -- grain: one row per conversion and touchpoint; one credit column per model that weighs channels.
 -- Each column adds up to 1 per conversion; do not sum across columns.
+{%- set models = channel_total_models() %}
+
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
 
 ),
 
-markov_channel_totals as (
+path_credit_weights as (
 
-    select * from {{ ref('int_markov_channel_totals') }}
+    select * from {{ ref('int_path_credit_weights') }}
+
+),
+
+channel_weights as (
+
+    select
+        conversion_type,
+        channel,
+        {{ pivoted_by_model('weight', models) }}
+    from path_credit_weights
+    group by conversion_type, channel
 
 ),
 
@@ -28,34 +41,35 @@ counted as (
 
 weighted as (
 
-    -- A channel's weight is shared equally by its touches: its removal effect under markov, and the
-    -- same for every distinct channel under shapley.
+    -- A channel's weight is shared equally by its touches; under shapley it is the same for every
+    -- distinct channel.
     select
-        counted.*,
-        markov_channel_totals.removal_effect / counted.touches_of_channel as markov_weight,
+        counted.source,
+        counted.conversion_id,
+        counted.touchpoint_id,
+        counted.journey_length,
+        {%- for model in models %}
+        channel_weights.{{ model }} / counted.touches_of_channel as {{ model }}_weight,
+        {%- endfor %}
         cast(1.0 as double) / counted.touches_of_channel as shapley_weight
     from counted
-    left join markov_channel_totals
+    left join channel_weights
         on
-            counted.conversion_type = markov_channel_totals.conversion_type
-            and counted.channel = markov_channel_totals.channel
+            counted.conversion_type = channel_weights.conversion_type
+            and counted.channel = channel_weights.channel
 
 ),
 
 final as (
 
-    -- Where removing any channel of a journey loses nothing, its touches share equally.
     select
         source,
         conversion_id,
         touchpoint_id,
-        coalesce(
-            markov_weight / nullif(
-                sum(markov_weight) over (partition by source, conversion_id), 0
-            ),
-            cast(1.0 as double) / journey_length
-        ) as markov,
-        shapley_weight / sum(shapley_weight) over (partition by source, conversion_id) as shapley
+        {%- for model in models %}
+        {{ share_of_journey(model ~ '_weight') }} as {{ model }},
+        {%- endfor %}
+        {{ share_of_journey('shapley_weight') }} as shapley
     from weighted
 
 )

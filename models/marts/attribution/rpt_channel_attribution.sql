@@ -1,6 +1,6 @@
 -- grain: one row per attribution model, conversion type and channel. conversions and revenue are
--- additive within one model and, with the (unattributed) row, add up to all conversions. Every
--- channel has its row, also where a model credits it with nothing.
+-- additive within one model and, with the (unattributed) row, add up to all conversions; errors are
+-- not additive. Every channel has its row, also where a model credits it with nothing.
 with enabled_models as (
 
     select * from {{ ref('attribution_models') }}
@@ -11,6 +11,13 @@ with enabled_models as (
 touchpoint_credits as (
 
     select * from {{ ref('fct_touchpoint_credits') }}
+    where attribution_model not in ({{ quoted_list(channel_total_models()) }})
+
+),
+
+channel_totals as (
+
+    select * from {{ ref('int_channel_totals') }}
 
 ),
 
@@ -40,23 +47,26 @@ credited as (
         attribution_model,
         conversion_type,
         channel,
+        null as std_error,
+        null as conversions_low,
+        null as conversions_high,
         sum(credit) as conversions,
         sum(credited_revenue) as revenue
     from touchpoint_credits
-    where attribution_model not in ({{ quoted_list(channel_total_models()) }})
     group by attribution_model, conversion_type, channel
-    {% for model in channel_total_models() %}
     union all
     select
-        enabled_models.attribution_model,
-        totals.conversion_type,
-        totals.channel,
-        totals.conversions,
-        totals.revenue
-    from {{ ref('int_' ~ model ~ '_channel_totals') }} as totals
+        channel_totals.attribution_model,
+        channel_totals.conversion_type,
+        channel_totals.channel,
+        channel_totals.conversions_std_error as std_error,
+        channel_totals.conversions_low,
+        channel_totals.conversions_high,
+        channel_totals.conversions,
+        channel_totals.revenue
+    from channel_totals
     inner join enabled_models
-        on enabled_models.attribution_model = '{{ model }}'
-    {% endfor %}
+        on channel_totals.attribution_model = enabled_models.attribution_model
 
 ),
 
@@ -66,6 +76,9 @@ unattributed as (
         enabled_models.attribution_model,
         conversions.conversion_type,
         '(unattributed)' as channel,
+        null as std_error,
+        null as conversions_low,
+        null as conversions_high,
         cast(count(*) as double) as conversions,
         cast(sum(conversions.revenue) as double) as revenue
     from conversions
@@ -89,6 +102,9 @@ final as (
         enabled_models.attribution_model,
         conversion_types.conversion_type,
         channels.channel,
+        measured.std_error,
+        measured.conversions_low,
+        measured.conversions_high,
         coalesce(measured.conversions, 0) as conversions,
         coalesce(measured.revenue, 0) as revenue,
         case

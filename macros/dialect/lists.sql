@@ -1,0 +1,44 @@
+{#- A list of some columns, in their order, without those that are null. -#}
+{% macro list_of_known(columns) -%}
+    {{ return(adapter.dispatch('list_of_known', 'tributary')(columns)) }}
+{%- endmacro %}
+
+{% macro default__list_of_known(columns) -%}
+    list_filter([{{ columns | join(', ') }}], lambda each: each is not null)
+{%- endmacro %}
+
+{#- Aggregate: the values of a column as a list, in the order of another. -#}
+{% macro ordered_list(column, order) -%}
+    {{ return(adapter.dispatch('ordered_list', 'tributary')(column, order)) }}
+{%- endmacro %}
+
+{% macro default__ordered_list(column, order) -%}
+    list({{ column }} order by {{ order }})
+{%- endmacro %}
+
+{#- The last values of a list, at most so many. -#}
+{% macro last_of_list(list, count) -%}
+    {{ return(adapter.dispatch('last_of_list', 'tributary')(list, count)) }}
+{%- endmacro %}
+
+{% macro default__last_of_list(list, count) -%}
+    {{ list }}[-{{ count }}:]
+{%- endmacro %}
+
+{#- A list as text for display. -#}
+{% macro displayed_list(list) -%}
+    {{ return(adapter.dispatch('displayed_list', 'tributary')(list)) }}
+{%- endmacro %}
+
+{% macro default__displayed_list(list) -%}
+    array_to_string({{ list }}, ' > ')
+{%- endmacro %}
+
+{#- How many values a list has. -#}
+{% macro length_of_list(list) -%}
+    {{ return(adapter.dispatch('length_of_list', 'tributary')(list)) }}
+{%- endmacro %}
+
+{% macro default__length_of_list(list) -%}
+    len({{ list }})
+{%- endmacro %}

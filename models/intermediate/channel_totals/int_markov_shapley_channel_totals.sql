@@ -1,0 +1,24 @@
+-- grain: one row per conversion type and channel touched. conversions and revenue are additive and
+-- add up to the attributed conversions and their revenue; errors are not additive.
+with markov_coalitions as (
+
+    select * from {{ ref('markov_coalitions') }}
+
+),
+
+final as (
+
+    select
+        cast(conversion_type as varchar) as conversion_type,
+        cast(channel as varchar) as channel,
+        cast(conversions as double) as conversions,
+        cast(revenue as double) as revenue,
+        cast(conversions_std_error as double) as conversions_std_error,
+        cast(conversions_low as double) as conversions_low,
+        cast(conversions_high as double) as conversions_high,
+        cast(method as varchar) as method
+    from markov_coalitions
+
+)
+
+select * from final

@@ -1,0 +1,161 @@
+-- grain: one row per attribution model, conversion type and diagnostic; what all models share is
+-- under (every model). Nothing is additive.
+with enabled_models as (
+
+    select * from {{ ref('attribution_models') }}
+    where is_enabled
+
+),
+
+conversion_types as (
+
+    select distinct conversion_type from {{ ref('fct_conversions') }}
+
+),
+
+path_counts as (
+
+    select * from {{ ref('int_path_counts') }}
+
+),
+
+markov_orders as (
+
+    select * from {{ ref('int_markov_orders') }}
+
+),
+
+path_credit_weights as (
+
+    select * from {{ ref('int_path_credit_weights') }}
+
+),
+
+training as (
+
+    select
+        conversion_type,
+        min(path_end_date) as first_date,
+        max(path_end_date) as last_date,
+        sum(conversions) as conversions,
+        sum(open_journeys) as open_journeys
+    from path_counts
+    group by conversion_type
+
+),
+
+settings as (
+
+    {% for setting in [
+        'journey_scope', 'lookback_days', 'include_touch_at_conversion', 'include_open_journeys',
+        'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'start_date', 'end_date'
+    ] %}
+    select
+        'setting {{ setting }}' as diagnostic,
+        '{{ var(setting) | string | lower | replace("'", "''") }}' as detail
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+
+),
+
+diagnosed as (
+
+    select
+        '(every model)' as attribution_model,
+        conversion_type,
+        'training conversions' as diagnostic,
+        cast(conversions as double) as value,
+        'from ' || first_date || ' to ' || last_date as detail
+    from training
+    union all
+    select
+        '(every model)' as attribution_model,
+        conversion_type,
+        'training open journeys' as diagnostic,
+        cast(open_journeys as double) as value,
+        'from ' || first_date || ' to ' || last_date as detail
+    from training
+    union all
+    select
+        '(every model)' as attribution_model,
+        conversion_types.conversion_type,
+        settings.diagnostic,
+        null as value,
+        settings.detail
+    from settings
+    cross join conversion_types
+    union all
+    select
+        'markov' as attribution_model,
+        conversion_type,
+        'held-out log likelihood per step, order ' || markov_order as diagnostic,
+        held_out_log_likelihood_per_step as value,
+        states || ' states' as detail
+    from markov_orders
+    union all
+    select
+        'markov' as attribution_model,
+        conversion_type,
+        'order' as diagnostic,
+        markov_order as value,
+        'removal effects by ' || method as detail
+    from markov_orders
+    where is_used
+    union all
+    select
+        'markov' as attribution_model,
+        conversion_type,
+        'iterations' as diagnostic,
+        iterations as value,
+        method as detail
+    from markov_orders
+    where is_used
+    union all
+    select
+        'markov' as attribution_model,
+        conversion_type,
+        'conversion probability' as diagnostic,
+        conversion_probability as value,
+        'of a path' as detail
+    from markov_orders
+    where is_used
+    union all
+    select
+        attribution_model,
+        conversion_type,
+        'path credits: conversions that miss their channel' as diagnostic,
+        sum(abs(credited_conversions - target_conversions)) / 2 as value,
+        count(case when is_met then 1 end) || ' of ' || count(*) || ' channel totals are met'
+            as detail
+    from path_credit_weights
+    group by attribution_model, conversion_type
+    union all
+    select
+        attribution_model,
+        conversion_type,
+        'path credits: iterations' as diagnostic,
+        max(iterations) as value,
+        'iterative proportional fitting' as detail
+    from path_credit_weights
+    group by attribution_model, conversion_type
+
+),
+
+final as (
+
+    select
+        diagnosed.attribution_model,
+        diagnosed.conversion_type,
+        diagnosed.diagnostic,
+        diagnosed.value,
+        diagnosed.detail
+    from diagnosed
+    left join enabled_models
+        on diagnosed.attribution_model = enabled_models.attribution_model
+    where
+        enabled_models.attribution_model is not null
+        or diagnosed.attribution_model = '(every model)'
+
+)
+
+select * from final
