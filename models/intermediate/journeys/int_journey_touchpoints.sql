@@ -24,6 +24,8 @@ final as (
         touchpoints.channel,
         touchpoints.campaign,
         touchpoints.holder_engagement,
+        touchpoints.closer_engagement,
+        touchpoints.impression_interaction,
         touchpoints.touched_at,
         journey_windows.converted_at,
         row_number() over (
