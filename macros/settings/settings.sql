@@ -85,6 +85,12 @@
     )) }}
 {% endmacro %}
 
+{#- Folder with the results of the external IHC service, or none where the built-in model counts. -#}
+{% macro ihc_results_path() %}
+    {% set value = var('ihc_results_path') %}
+    {{ return(none if is_empty_setting(value) else value | string | trim) }}
+{% endmacro %}
+
 {% macro positive_number(name, value, allowed) %}
     {% set text = value | string | trim %}
     {% if not modules.re.fullmatch('[0-9]{1,6}([.][0-9]{1,6})?', text) or text | float <= 0 %}
@@ -159,7 +165,7 @@
             'sources', 'ihc_database', 'files_path', 'demo_path', 'start_date', 'end_date',
             'journey_scope', 'lookback_days', 'include_touch_at_conversion',
             'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'include_open_journeys',
-            'path_summary_rows'
+            'path_summary_rows', 'ihc_results_path'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}

@@ -56,11 +56,7 @@
             ) %}
         {% elif entity == 'spend' %}
             {% do log("Source " ~ source ~ ": no spend files in " ~ folder ~ ": spend is 0", info=true) %}
-            {% do run_query(
-                "create or replace view raw_" ~ source ~ ".spend as select "
-                ~ "cast(null as varchar) as " ~ columns.keys() | join(", cast(null as varchar) as ")
-                ~ " where false"
-            ) %}
+            {% do land_nothing(source, 'spend', columns) %}
         {% else %}
             {{ exceptions.raise_compiler_error(
                 "Source " ~ source ~ ": there is no file for " ~ entity ~ " in " ~ folder

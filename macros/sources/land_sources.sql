@@ -17,6 +17,7 @@
             ) %}
             {% do context['land_' ~ source]() %}
         {% endfor %}
+        {% do land_ihc_service() %}
     {% endif %}
 {% endmacro %}
 
@@ -93,6 +94,15 @@
     {% do run_query(
         'create or replace view raw_' ~ source ~ '.' ~ entity
         ~ ' as select ' ~ selected | join(', ') ~ ' from ' ~ relation
+    ) %}
+{% endmacro %}
+
+{#- Creates raw_<source>.<entity> with the columns of the contract and no rows. -#}
+{% macro land_nothing(source, entity, columns) %}
+    {% do run_query(
+        "create or replace view raw_" ~ source ~ "." ~ entity ~ " as select "
+        ~ "cast(null as varchar) as " ~ columns.keys() | join(", cast(null as varchar) as ")
+        ~ " where false"
     ) %}
 {% endmacro %}
 
