@@ -1,13 +1,17 @@
 """The main job on the real database of the attribution challenge."""
 
+import subprocess
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from reference import reference_data
+from tributary.ihc import Curve, IhcParameters, compare, fit_ihc, half_of, phase_shares
+from tributary.ihc_tables import read_journeys, read_results
 
-from .conftest import Build, build
+from .conftest import BIN, PROJECT, Build, build
 
 
 def _build(folder: Path, settings: str) -> Build:
@@ -90,30 +94,173 @@ def test_every_model_splits_all_conversions_and_revenue(challenge: Build, mart: 
         assert (conversions, revenue) == pytest.approx((1940, 111_721.66), abs=1e-6)
 
 
-def test_ihc_is_near_the_external_service_and_equal_on_journeys_of_one_session(
-    challenge: Build,
-) -> None:
+def test_ihc_is_the_external_service_to_the_third_decimal(challenge: Build) -> None:
     service = reference_data("ihc", "ihc_api_results.csv")
     with duckdb.connect(str(challenge.warehouse), read_only=True) as warehouse:
-        several, one = warehouse.execute(
+        warehouse.execute(
             """
-            with compared as (
-                select
-                    abs(ours.ihc - service.ihc) as difference,
-                    count(*) over (partition by ours.conv_id) as sessions
-                from marts.attribution_customer_journey as ours
-                join read_csv($service) as service
-                    on ours.conv_id = service.conversion_id
-                    and ours.session_id = service.session_id
-                where service.journey_intact
-            )
-            select sessions = 1, count(*), avg(difference), max(difference)
-            from compared
-            group by all
-            order by all
+            create temporary table compared as
+            select
+                journey.channel,
+                ours.ihc,
+                service.ihc as service_ihc,
+                abs(ours.ihc - service.ihc) as difference,
+                greatest(
+                    abs(ours.initializer - service.initializer),
+                    abs(ours.holder - service.holder),
+                    abs(ours.closer - service.closer)
+                ) as difference_of_phases,
+                count(*) over (partition by ours.conversion_id) as sessions
+            from intermediate.int_ihc_credits as ours
+            join intermediate.int_journey_touchpoints as journey
+                using (source, conversion_id, touchpoint_id)
+            join read_csv($service) as service
+                on ours.conversion_id = service.conversion_id
+                and ours.touchpoint_id = service.session_id
+            where service.journey_intact
             """,
             {"service": str(service)},
+        )
+        one, several = warehouse.execute(
+            """
+            select
+                count(*), max(difference), avg(difference), avg(difference_of_phases),
+                corr(ihc, service_ihc)
+            from compared
+            group by sessions > 1
+            order by sessions > 1
+            """
         ).fetchall()
-    assert one == (True, 1132, 0, 0)
-    # The curves are a first guess, not yet fitted: the mean difference that the docs state.
-    assert several[:3] == (False, 2427, pytest.approx(0.0856, abs=1e-4))
+        channels = warehouse.execute(
+            "select channel, sum(ihc) / sum(service_ihc) - 1 from compared group by channel"
+        ).fetchall()
+    assert one[:2] == (1132, 0)
+    count, largest, mean, mean_of_phases, correlation = several
+    assert count == 2427
+    assert largest < 0.003
+    assert mean < 0.0002
+    assert mean_of_phases < 0.001
+    assert correlation > 0.99999
+    assert len(channels) == 13
+    assert dict(channels) == pytest.approx(dict.fromkeys(dict(channels), 0), abs=0.001)
+
+
+def test_phases_by_channel_add_up(challenge: Build) -> None:
+    assert challenge.rows(
+        """
+        select
+            sum(initializer), sum(closer), sum(initializer_credit + holder_credit + closer_credit)
+        from marts.rpt_ihc_phases
+        """
+    ) == [pytest.approx((1940, 1940, 1940), abs=1e-6)]
+    assert challenge.rows(
+        "select sum(ihc), sum(share) from marts.rpt_ihc_phases where channel != '(unattributed)'"
+    ) == [pytest.approx((1940, 1), abs=1e-6)]
+    assert challenge.rows(
+        "select ihc, holder from marts.rpt_ihc_phases where channel = '(unattributed)'"
+    ) == [(6, 0)]
+
+
+def test_the_library_and_the_warehouse_compute_the_same_ihc(challenge: Build) -> None:
+    curves, weights, factors = (
+        challenge.rows(f"select * from seeds.{seed} order by all")
+        for seed in ("ihc_curves", "ihc_phase_weights", "ihc_channel_factors")
+    )
+    points = {
+        phase: np.array([point[1:] for point in curves if point[0] == phase]).T
+        for phase in ("initializer", "closer")
+    }
+    parameters = IhcParameters(
+        initializer=Curve(*points["initializer"]),
+        closer=Curve(*points["closer"]),
+        phase_weights=dict(weights),
+        channel_factors={
+            phase: {channel: factor for of_phase, channel, factor in factors if of_phase == phase}
+            for phase, _ in weights
+        },
+    )
+    with duckdb.connect(str(challenge.warehouse), read_only=True) as warehouse:
+        shares = phase_shares(read_journeys(warehouse), parameters)
+    credits = challenge.rows(
+        """
+        select credits.initializer, credits.holder, credits.closer, credits.ihc
+        from intermediate.int_ihc_credits as credits
+        join intermediate.int_journey_touchpoints as touchpoints
+            using (source, conversion_id, touchpoint_id)
+        order by source, conversion_id, touch_number
+        """
+    )
+    ours = np.column_stack([shares.initializer, shares.holder, shares.closer, shares.ihc])
+    assert np.abs(ours - np.array(credits)).max() < 1e-9
+
+
+def test_half_of_the_service_answers_predict_the_other_half(challenge: Build) -> None:
+    service = reference_data("ihc", "ihc_api_results.csv")
+    with duckdb.connect(str(challenge.warehouse), read_only=True) as warehouse:
+        journeys, observed = read_results(warehouse, service)
+    conversions = int(journeys.conversion[-1]) + 1
+    assert conversions == 1919
+    half = half_of(range(conversions), seed=1)
+    rest = ~half[journeys.conversion]
+    fitted = fit_ihc(journeys.of(half), observed.of(~rest))
+    held_out = journeys.of(~half)
+    comparison = compare(held_out, phase_shares(held_out, fitted), observed.of(rest))
+    assert comparison.mean_absolute_error["ihc"] < 0.001
+    assert comparison.correlation > 0.9999
+    differences = {
+        channel: difference
+        for channel, difference in comparison.channel_differences.items()
+        if comparison.channel_totals[channel] > 1
+    }
+    assert len(differences) == 12
+    assert differences == pytest.approx(dict.fromkeys(differences, 0), abs=0.005)
+
+
+def fit_command(warehouse: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "tributary", "fit-ihc", "--warehouse", warehouse, "--output", output, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_fit_ihc_writes_the_seeds_of_the_project(challenge: Build, tmp_path: Path) -> None:
+    service = reference_data("ihc", "ihc_api_results.csv")
+    done = fit_command(challenge.warehouse, tmp_path, "--results", str(service))
+    assert done.returncode == 0, done.stderr
+    assert "Held-out half: 388 journeys" in done.stdout
+    assert "Next: dbt build" in done.stderr
+    for name in ("ihc_curves", "ihc_phase_weights", "ihc_channel_factors"):
+        written = duckdb.read_csv(str(tmp_path / f"{name}.csv")).fetchall()
+        ours = duckdb.read_csv(str(PROJECT / "seeds" / f"{name}.csv")).fetchall()
+        assert [row[:-1] for row in written] == [row[:-1] for row in ours]
+        assert [row[-1] for row in written] == pytest.approx([row[-1] for row in ours], abs=2e-4)
+
+
+def test_fit_ihc_learns_from_the_journeys_alone(challenge: Build, tmp_path: Path) -> None:
+    done = fit_command(challenge.warehouse, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Learnt from the journeys alone" in done.stderr
+    weights = duckdb.read_csv(str(tmp_path / "ihc_phase_weights.csv")).fetchall()
+    assert [weight for _, weight in weights] == [0.3333, 0.3333, 0.3333]
+    assert (tmp_path / "ihc_channel_factors.csv").read_text() == "phase,channel,factor\n"
+
+
+def test_fit_ihc_says_what_is_wrong(challenge: Build, tmp_path: Path) -> None:
+    def said(results: Path, output: Path = tmp_path, warehouse: Path = challenge.warehouse) -> str:
+        done = fit_command(warehouse, output, "--results", str(results))
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "Cannot read" in said(tmp_path / "absent.csv")
+    results = tmp_path / "results.csv"
+    results.write_text("conversion_id,session_id,holder\nc,s,0\n")
+    assert "has no column closer, ihc, initializer." in said(results)
+    results.write_text("conversion_id,session_id,initializer,holder,closer,ihc\nc,s,1,0,1,1\n")
+    assert "No journey of the warehouse can be used" in said(results)
+    assert "There is no warehouse at" in said(results, warehouse=tmp_path / "absent.duckdb")
+    assert "Cannot write" in said(
+        reference_data("ihc", "ihc_api_results.csv"), output=tmp_path / "absent"
+    )

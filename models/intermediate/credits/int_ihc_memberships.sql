@@ -32,12 +32,23 @@ curve_segments as (
 
 timed as (
 
+    -- Touches engaged in the way that closes may close, and the last one; where none is, all may.
     select
         source,
         conversion_id,
         touchpoint_id,
         touch_number,
-        holder_engagement,
+        case when holder_engagement then 1.0 else 0.0 end as is_holding,
+        case
+            when
+                closer_engagement
+                or touch_number = journey_length
+                or max(case when closer_engagement then 1 else 0 end) over (
+                    partition by source, conversion_id
+                ) = 0
+                then 1.0
+            else 0.0
+        end as is_closing,
         {{ hours_between(
             'lag(touched_at) over (partition by source, conversion_id order by touch_number)',
             'touched_at'
@@ -47,19 +58,24 @@ timed as (
 
 ),
 
-final as (
+on_curves as (
 
     -- Between two points of a curve membership is linear; after the last point it stays.
     select
         timed.source,
         timed.conversion_id,
         timed.touchpoint_id,
-        case
-            when timed.touch_number = 1 then 1.0
-            else {{ interpolated('initializer', 'timed.hours_since_previous_touch') }}
-        end as initializer_membership,
-        case when timed.holder_engagement then 1.0 else 0.0 end as holder_membership,
-        {{ interpolated('closer', 'timed.hours_to_conversion') }} as closer_membership
+        timed.is_holding,
+        cast(
+            case
+                when timed.touch_number = 1 then 1.0
+                else {{ interpolated('initializer', 'timed.hours_since_previous_touch') }}
+            end as double
+        ) as initializer_membership,
+        cast(
+            timed.is_closing * {{ interpolated('closer', 'timed.hours_to_conversion') }}
+            as double
+        ) as closer_membership
     from timed
     left join curve_segments as initializer
         on
@@ -74,6 +90,42 @@ final as (
             closer.phase = 'closer'
             and timed.hours_to_conversion >= closer.from_hours
             and (closer.to_hours is null or timed.hours_to_conversion < closer.to_hours)
+
+),
+
+rest as (
+
+    -- What of a touch is not the start of its journey, and what is not its end.
+    select
+        *,
+        1 - {{ share_of_phase('initializer_membership') }} as not_initializing,
+        1 - {{ share_of_phase('closer_membership') }} as not_closing
+    from on_curves
+
+),
+
+final as (
+
+    -- A touch holds as far as it neither starts nor ends the journey: the mean of the arithmetic
+    -- and the harmonic mean of the two, which is 0 only where it does both alone.
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        initializer_membership,
+        cast(
+            is_holding * (
+                (not_initializing + not_closing) / 2
+                + coalesce(
+                    2 * not_initializing * not_closing
+                    / nullif(not_initializing + not_closing, 0),
+                    0
+                )
+            ) / 2
+            as double
+        ) as holder_membership,
+        closer_membership
+    from rest
 
 )
 

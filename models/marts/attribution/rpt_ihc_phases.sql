@@ -1,0 +1,66 @@
+-- grain: one row per conversion type and channel. initializer, holder and closer count conversions
+-- and do not add up to each other; the three credits add up to ihc, and ihc, with the
+-- (unattributed) row, to all conversions. Empty where the model ihc is not enabled.
+with channel_attribution as (
+
+    select * from {{ ref('rpt_channel_attribution') }}
+    where attribution_model = 'ihc'
+
+),
+
+touchpoint_credits as (
+
+    select * from {{ ref('fct_touchpoint_credits') }}
+    where attribution_model = 'ihc'
+
+),
+
+ihc_credits as (
+
+    select * from {{ ref('int_ihc_credits') }}
+
+),
+
+phases as (
+
+    select
+        touchpoint_credits.conversion_type,
+        touchpoint_credits.channel,
+        sum(ihc_credits.initializer) as initializer,
+        sum(ihc_credits.holder) as holder,
+        sum(ihc_credits.closer) as closer,
+        sum(ihc_credits.initializer_credit) as initializer_credit,
+        sum(ihc_credits.holder_credit) as holder_credit,
+        sum(ihc_credits.closer_credit) as closer_credit
+    from touchpoint_credits
+    inner join ihc_credits
+        on
+            touchpoint_credits.source = ihc_credits.source
+            and touchpoint_credits.conversion_id = ihc_credits.conversion_id
+            and touchpoint_credits.touchpoint_id = ihc_credits.touchpoint_id
+    group by touchpoint_credits.conversion_type, touchpoint_credits.channel
+
+),
+
+final as (
+
+    select
+        channel_attribution.conversion_type,
+        channel_attribution.channel,
+        channel_attribution.conversions as ihc,
+        channel_attribution.share,
+        coalesce(phases.initializer, 0) as initializer,
+        coalesce(phases.holder, 0) as holder,
+        coalesce(phases.closer, 0) as closer,
+        coalesce(phases.initializer_credit, 0) as initializer_credit,
+        coalesce(phases.holder_credit, 0) as holder_credit,
+        coalesce(phases.closer_credit, 0) as closer_credit
+    from channel_attribution
+    left join phases
+        on
+            channel_attribution.conversion_type = phases.conversion_type
+            and channel_attribution.channel = phases.channel
+
+)
+
+select * from final
