@@ -1,20 +1,29 @@
 """A simulated market: people, channels that truly cause conversions, and what they leave behind.
 
-Every person has an interest in the product, drawn once. Each day a channel may touch a person;
-every touch raises the person's conversion hazard by the channel's effect, which fades
-exponentially; a conversion uses up the touches before it. People also convert without any touch:
-the more interested, the sooner. Some channels find interested people (search, direct) and some only
-people seen before (retargeting), so that being on the path and causing the conversion are two
-things, as in life.
+Every person has an interest in the product, drawn once, and may have bursts of intent. Each day a
+channel may touch a person; every touch raises the person's conversion hazard by the channel's
+effect, which fades exponentially; a conversion uses up the touches before it. People also convert
+without any touch: the more interested, the sooner. Some channels find interested people (search,
+direct) and some only people seen before (retargeting), so that being on the path and causing the
+conversion are two things, as in life. Channels may reinforce each other, prompt visits through
+other channels, or, in a market with a funnel, move people from stage to stage instead.
 
-Because every draw is made before it is known which channels are on, switching a channel off and
-running again with the same draws gives the conversions that would not have happened without it:
-the truth that attribution models can be scored against.
+Because every draw is made before it is known which channels are on, any coalition of channels can
+be run again with the same draws. The truth about a channel is its Shapley value in that game: what
+it adds to the conversions on average over all orders in which the channels could be switched on.
+The true baseline is what happens with all of them off. Both together are all conversions, exactly.
+
+Two exact short cuts make it cheap. A person whom only k channels could touch has 2^k different
+lives, not 2^n. And only people are run again who could convert at all: a first run with every
+channel on, in which nothing is ever used up, saturated or forgotten, bounds the hazard of every
+other life from above.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from math import factorial
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,9 +32,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 PEOPLE_PER_CHUNK = 10_000
 """People are drawn in chunks of this many, so memory does not grow with their number."""
+
+LIVES_PER_BLOCK = 20_000
+"""Lives that are run side by side, so that their state fits into the processor's cache."""
+
+MOST_CHANNELS = 12
+"""The lives of a person double with every channel that could touch them."""
+
+BASELINE = "(baseline)"
+"""The row of the truth that holds what happens without any channel."""
 
 SECONDS_PER_DAY = 86_400
 
@@ -34,6 +54,12 @@ def _at_least(least: float, **numbers: float) -> None:
     for name, number in numbers.items():
         if not least <= number < np.inf:
             raise ValueError(f"{name} is {number}; it must be at least {least} and finite.")
+
+
+def _share(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not 0 <= number <= 1:
+            raise ValueError(f"{name} is {number}; it must be between 0 and 1.")
 
 
 @dataclass(frozen=True)
@@ -47,16 +73,31 @@ class Channel:
     touches_per_day
         Mean touches a day of a person of average interest; at least 0.
     interest_bias
-        Exponent of a person's interest in the touch rate: 0 reaches everybody alike, 1 finds
-        the interested in proportion.
+        Exponent of a person's current interest in the touch rate: 0 reaches everybody alike, 1
+        finds the interested in proportion.
     effect
-        Conversions a day that a fresh touch adds to the hazard of a person; at least 0.
+        Conversions a day that a fresh touch adds to the hazard of a person; in a multiplicative
+        market what it adds to the logarithm of the hazard; at least 0.
     decay_days
         Mean life of the effect in days; positive.
     cost_per_touch, cost_per_day
         Variable and fixed spend in currency units.
     needs_visit
         Whether the channel reaches only people touched by another channel before.
+    diminishing
+        Each touch of a person has this times the effect of the channel's touch before; 0 to 1.
+    prompts
+        Touches a day through each prompted channel that a fresh touch adds, fading as its effect;
+        at least 0.
+    is_prompted
+        Whether touches of other channels prompt touches of this one.
+    is_behaviour
+        Whether touches are the person's own doing, such as direct visits, which nobody can switch
+        off: no channel in the sense of the truth. What they bring about belongs to the channels
+        that prompted them and to the baseline.
+    moves
+        In a market with a funnel: probabilities that a touch moves a person up from the first and
+        from the second stage.
     """
 
     name: str
@@ -67,6 +108,11 @@ class Channel:
     cost_per_touch: float = 0.0
     cost_per_day: float = 0.0
     needs_visit: bool = False
+    diminishing: float = 1.0
+    prompts: float = 0.0
+    is_prompted: bool = False
+    is_behaviour: bool = False
+    moves: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -78,8 +124,83 @@ class Channel:
         """
         _at_least(0, touches_per_day=self.touches_per_day, effect=self.effect)
         _at_least(0, cost_per_touch=self.cost_per_touch, cost_per_day=self.cost_per_day)
+        _at_least(0, interest_bias=self.interest_bias, prompts=self.prompts)
+        _share(diminishing=self.diminishing, moves=min(self.moves))
+        _share(moves=max(self.moves))
         if not self.decay_days > 0:
             raise ValueError(f"decay_days is {self.decay_days}; it must be positive.")
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """Times in which a person's interest is higher than usual.
+
+    Attributes
+    ----------
+    per_day
+        Probability that a burst begins on a day without one.
+    mean_days
+        Mean length in days; at least 1.
+    lift
+        Factor of the interest while it lasts; at least 1.
+    """
+
+    per_day: float
+    mean_days: float
+    lift: float
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range.
+        """
+        _share(per_day=self.per_day)
+        _at_least(1, mean_days=self.mean_days, lift=self.lift)
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """Three stages of a person, from unaware over aware to considering.
+
+    A touch moves a person up at once, with the probability of its channel for that stage. People
+    also move up by themselves and fall back; a conversion sends them to the first stage.
+
+    Attributes
+    ----------
+    rates
+        Conversions a day of a person of average interest in each stage, not falling.
+    interest
+        Factor of the interest that channels find in each stage, not falling, at least 1.
+    rise_per_day
+        Probability a day to move up without a touch.
+    fall_per_day
+        Probability a day to fall back one stage.
+    """
+
+    rates: tuple[float, float, float]
+    interest: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    rise_per_day: float = 0.0
+    fall_per_day: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range or a later stage is worth less than an earlier one.
+        """
+        _at_least(0, rates=min(self.rates))
+        _at_least(1, interest=min(self.interest))
+        _share(rise_per_day=self.rise_per_day, fall_per_day=self.fall_per_day)
+        _share(rise_or_fall_per_day=self.rise_per_day + self.fall_per_day)
+        for name in ("rates", "interest"):
+            stages = getattr(self, name)
+            if list(stages) != sorted(stages):
+                raise ValueError(f"{name} are {stages}; they must not fall from stage to stage.")
 
 
 DEMO_CHANNELS: tuple[Channel, ...] = (
@@ -116,6 +237,25 @@ class Market:
         Standard deviation of the logarithm of interest (whose mean is 1); at least 0.
     mean_revenue
         Mean revenue of a conversion in currency units; at least 0.
+    bursts
+        Bursts of interest, or none.
+    is_multiplicative
+        Whether touches multiply the base rate instead of adding to it.
+    synergies
+        Pairs of channels, and what the product of their fading touches adds to the hazard (in a
+        multiplicative market to its logarithm) beside their own effects; at least 0.
+    funnel
+        Stages between which touches move people, or none. Its rates replace the base rate.
+    is_immediate
+        Whether a touch acts from its own moment on. Otherwise it acts on the whole of its day, and
+        conversions come after every touch of their day.
+    profiles
+        Number of equally large groups that a person's interest can roughly be read from, such as
+        customer segments: the column `profile` of sessions. 0 for no such column.
+    tested
+        Names of channels that are withheld from people at random, no two from the same person.
+    holdout_share
+        Share of the people from whom each tested channel is withheld.
     """
 
     channels: tuple[Channel, ...] = DEMO_CHANNELS
@@ -125,6 +265,14 @@ class Market:
     base_rate: float = 0.0003
     interest_spread: float = 1.0
     mean_revenue: float = 60.0
+    bursts: Bursts | None = None
+    is_multiplicative: bool = False
+    synergies: tuple[tuple[str, str, float], ...] = ()
+    funnel: Funnel | None = None
+    is_immediate: bool = False
+    profiles: int = 0
+    tested: tuple[str, ...] = ()
+    holdout_share: float = 0.1
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -132,14 +280,35 @@ class Market:
         Raises
         ------
         ValueError
-            If a number is out of its range or two channels share a name.
+            If a number is out of its range, two channels share a name, or a name is not a channel.
         """
         _at_least(0, people=self.people, base_rate=self.base_rate, mean_revenue=self.mean_revenue)
-        _at_least(0, interest_spread=self.interest_spread)
+        _at_least(0, interest_spread=self.interest_spread, profiles=self.profiles)
         _at_least(1, days=self.days, channels=len(self.channels))
         names = [channel.name for channel in self.channels]
         if len(set(names)) < len(names):
             raise ValueError(f"Channel names must be distinct: {', '.join(names)}.")
+        switchable = [channel.name for channel in self.channels if not channel.is_behaviour]
+        if len(switchable) > MOST_CHANNELS:
+            raise ValueError(
+                f"There are {len(switchable)} channels; the truth is computed for at most "
+                f"{MOST_CHANNELS}."
+            )
+        for first, second, strength in self.synergies:
+            _at_least(0, synergies=strength)
+            if first == second or not {first, second} <= set(names):
+                raise ValueError(f"A synergy joins two channels; {first} and {second} are not.")
+        _share(holdout_share=self.holdout_share)
+        if round(self.holdout_share * len(self.tested), 9) >= 1:
+            raise ValueError(
+                f"{len(self.tested)} channels, each withheld from {self.holdout_share:.0%} of the "
+                "people, leave nobody to compare with."
+            )
+        for name in self.tested:
+            if name not in switchable or self.tested.count(name) > 1:
+                raise ValueError(
+                    f"{name} cannot be tested; each of these can, once: {', '.join(switchable)}."
+                )
 
 
 @dataclass(frozen=True)
@@ -150,20 +319,34 @@ class Simulation:
     ----------
     sessions
         session_id, user_id, started_at (UTC), channel, campaign, holder_engagement,
-        closer_engagement, impression_interaction.
+        closer_engagement, impression_interaction and, in a market with profiles, profile.
     conversions
         conversion_id, user_id, converted_at (UTC), revenue, conversion_type, currency.
     spend
         date, channel, spend, campaign.
     truth
-        channel, touches, conversions_lost and revenue_lost: what would not have happened with the
-        channel switched off and everything else as it was.
+        channel, kind, touches, true_conversions, true_revenue, true_share, conversions_lost and
+        revenue_lost. Kind is channel, behaviour or baseline, which is one row, the last. True
+        conversions are Shapley values and add up, with the baseline, to all conversions; shares
+        are of all conversions. Lost is what would not have happened with the channel switched off
+        and everything else as it was: empty where there is nothing to switch off.
+    experiments
+        One row per tested channel: channel, kind (holdout), start_date, end_date (inclusive),
+        people_held_out, people_control, conversions_held_out, conversions_control, lift,
+        std_error. The control group is everybody from whom nothing is withheld. The lift is in
+        conversions of the period: (conversions per person in control - held out) x the people from
+        whom the channel was not withheld, so that it estimates what the channel brought about
+        among the conversions that were observed.
+    holdouts
+        user_id and the channel withheld from that person.
     """
 
     sessions: pa.Table
     conversions: pa.Table
     spend: pa.Table
     truth: pa.Table
+    experiments: pa.Table
+    holdouts: pa.Table
 
 
 def simulate(
@@ -184,8 +367,9 @@ def simulate(
     Returns
     -------
     Simulation
-        Rows are sorted by time and then id. Takes O(people x days x channels^2) time, most of it
-        for the truth, and memory for the events alone.
+        Rows are sorted by time and then id. Takes O(days x channels x lives) time, where lives are
+        the people plus, for people who could convert, 2^k for k channels that could touch them;
+        and memory for the events alone.
     """
     chunks = []
     for first_person in range(0, market.people, PEOPLE_PER_CHUNK):
@@ -196,17 +380,25 @@ def simulate(
 
     touches = _joined([chunk.touches for chunk in chunks], _TOUCH_FIELDS)
     conversions = _joined([chunk.conversions for chunk in chunks], _CONVERSION_FIELDS)
-    lost = sum((chunk.lost for chunk in chunks), np.zeros((2, len(market.channels))))
+    people_columns = _joined([chunk.people for chunk in chunks], _PERSON_FIELDS)
+    nothing = np.zeros((2, len(market.channels) + 1))
     return Simulation(
-        sessions=_session_table(market, touches),
+        sessions=_session_table(market, touches, people_columns),
         conversions=_conversion_table(market, conversions),
         spend=_spend_table(market, touches),
-        truth=_truth_table(market, touches, lost),
+        truth=_truth_table(
+            market,
+            touches,
+            caused=sum((chunk.caused for chunk in chunks), nothing),
+            lost=sum((chunk.lost for chunk in chunks), nothing[:, 1:]),
+        ),
+        experiments=_experiment_table(market, conversions, people_columns),
+        holdouts=_holdout_table(market, people_columns),
     )
 
 
 Events = dict[str, npt.NDArray[Any]]
-"""Columns of equal length, one row per event."""
+"""Columns of equal length, one row per event or person."""
 
 _TOUCH_FIELDS: dict[str, type] = {
     "person": np.int64,
@@ -220,94 +412,370 @@ _CONVERSION_FIELDS: dict[str, type] = {
     "place": np.float64,
     "z": np.float64,
 }
+_PERSON_FIELDS: dict[str, type] = {"withheld": np.int64, "profile": np.int64}
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """The lives of some people, and what each channel's absence would have cost.
+    """The lives of some people, and what channels truly did to them.
 
     `place` is where in its day an event lies, in [0, 1); `z` is the standard normal draw behind
-    its revenue; `lost` has shape (2, channels): conversions and revenue.
+    its revenue; `withheld` is a channel's number or -1. `caused`, of shape (2, channels + 1), holds
+    conversions and revenue, the baseline last; `lost` has shape (2, channels).
     """
 
     touches: Events
     conversions: Events
+    people: Events
+    caused: FloatArray
     lost: FloatArray
 
 
-def _live(market: Market, rng: np.random.Generator, first_person: int, people: int) -> _Chunk:
-    """Run all scenarios of some people side by side: all channels on, then each one off."""
-    channels = market.channels
-    n_channels = len(channels)
-    scenarios = 1 + n_channels
-    is_on = np.ones((scenarios, n_channels), dtype=bool)
-    is_on[np.arange(1, scenarios), np.arange(n_channels)] = False
+@dataclass(frozen=True)
+class _Draws:
+    """All randomness of some people: nothing in it depends on which channels are on.
 
-    # Every chunk draws for its full size, so a person's draws do not depend on the last chunk's.
+    `interest` has shape (people,); `u_touch` and `u_move` (days, channels, people); the others
+    (days, people). `u_stage` and `u_move` are empty in a market without a funnel.
+    """
+
+    interest: FloatArray
+    is_burst: BoolArray
+    u_touch: FloatArray
+    u_convert: FloatArray
+    z_revenue: FloatArray
+    u_stage: FloatArray
+    u_move: FloatArray
+    withheld: IntArray
+    profile: IntArray
+
+
+@dataclass(frozen=True)
+class _Lives:
+    """What came of some lives: conversions and revenue of each, and the events of all.
+
+    `reached`, of shape (channels, lives), says which channels touched. Events are empty where they
+    are not recorded.
+    """
+
+    conversions: FloatArray
+    revenue: FloatArray
+    reached: BoolArray
+    touch_events: Events
+    conversion_events: Events
+
+
+def _draw(market: Market, rng: np.random.Generator, people: int) -> _Draws:
+    """Draw everything, always for a full chunk, so that a person's draws do not depend on it."""
     size = PEOPLE_PER_CHUNK
+    n_channels = len(market.channels)
     z_interest = rng.standard_normal(size)[:people]
     spread = market.interest_spread
-    interest = np.exp(spread * z_interest - spread**2 / 2)
-    touch_probability = np.stack(
-        [
-            -np.expm1(-channel.touches_per_day * interest**channel.interest_bias)
-            for channel in channels
-        ]
-    )
-    needs_visit = np.array([channel.needs_visit for channel in channels])
-    effect = np.array([channel.effect for channel in channels], dtype=np.float32)
-    fading = np.exp(-1 / np.array([channel.decay_days for channel in channels])).astype(np.float32)
+    withheld = np.full(people, -1)
+    if market.tested:
+        numbers = {channel.name: number for number, channel in enumerate(market.channels)}
+        # Groups of the given share, one after the other; who is in none is in control.
+        bounds = market.holdout_share * np.arange(1, len(market.tested) + 1)
+        groups = np.array([numbers[name] for name in market.tested] + [-1])
+        withheld = groups[np.searchsorted(bounds, rng.random(size)[:people], side="right")]
+    profile = np.zeros(people, dtype=np.int64)
+    if market.profiles:
+        noisy = (z_interest + 0.75 * rng.standard_normal(size)[:people]) / 1.25
+        normal = NormalDist()
+        cuts = [normal.inv_cdf(part / market.profiles) for part in range(1, market.profiles)]
+        profile = np.searchsorted(cuts, noisy)
+    bursts = market.bursts
+    is_burst = np.zeros((market.days, people), dtype=bool)
+    if bursts:
+        odds = bursts.per_day * bursts.mean_days
+        u_burst = rng.random((market.days + 1, size))[:, :people]
+        bursting = u_burst[0] < odds / (1 + odds)
+        for day in range(market.days):
+            bursting = u_burst[day + 1] < np.where(
+                bursting, 1 - 1 / bursts.mean_days, bursts.per_day
+            )
+            is_burst[day] = bursting
 
-    adstock = np.zeros((scenarios, n_channels, people), dtype=np.float32)
-    was_visited = np.zeros((scenarios, people), dtype=bool)
-    totals = np.zeros((2, scenarios))
-    touches: list[Events] = []
-    conversions: list[Events] = []
+    u_touch = np.empty((market.days, n_channels, people))
+    u_convert = np.empty((market.days, people))
+    z_revenue = np.empty((market.days, people))
+    funnel_days = market.days if market.funnel else 0
+    u_stage = np.empty((funnel_days, people))
+    u_move = np.empty((funnel_days, n_channels, people))
     for day in range(market.days):
-        u_touch = rng.random((n_channels, size))[:, :people]
-        u_convert = rng.random(size)[:people]
-        z_revenue = rng.standard_normal(size)[:people]
+        u_touch[day] = rng.random((n_channels, size))[:, :people]
+        u_convert[day] = rng.random(size)[:people]
+        z_revenue[day] = rng.standard_normal(size)[:people]
+        if market.funnel:
+            u_stage[day] = rng.random(size)[:people]
+            u_move[day] = rng.random((n_channels, size))[:, :people]
+    return _Draws(
+        interest=np.exp(spread * z_interest - spread**2 / 2),
+        is_burst=is_burst,
+        u_touch=u_touch,
+        u_convert=u_convert,
+        z_revenue=z_revenue,
+        u_stage=u_stage,
+        u_move=u_move,
+        withheld=withheld,
+        profile=profile,
+    )
 
-        would_touch = u_touch < touch_probability
-        touched = (
-            would_touch & is_on[:, :, None] & (~needs_visit[:, None] | was_visited[:, None, :])
-        )
-        was_visited |= (touched & ~needs_visit[:, None]).any(axis=1)
-        adstock *= fading[:, None]
-        adstock += touched
-        hazard = market.base_rate * interest + np.einsum("c,scp->sp", effect, adstock)
-        convert_probability = -np.expm1(-hazard)
-        converted = u_convert < convert_probability
-        adstock *= ~converted[:, None, :]
 
-        revenue = _revenue(market, z_revenue)
-        totals[0] += converted.sum(axis=1)
-        totals[1] += converted @ revenue
+def _live(market: Market, rng: np.random.Generator, first_person: int, people: int) -> _Chunk:
+    """Run the lives of some people: as they are, and in every coalition that matters to them."""
+    draws = _draw(market, rng, people)
+    person = np.arange(people)
+    is_on = np.arange(len(market.channels))[:, None] != draws.withheld
+    is_behaviour = np.array([channel.is_behaviour for channel in market.channels])
+
+    real = _run(market, draws, person, is_on, is_recorded=True)
+    bound = _run(market, draws, person, is_on, is_bound=True)
+    (candidate,) = np.nonzero(bound.conversions)
+    may_reach = bound.reached[:, candidate] & ~is_behaviour[:, None]
+
+    caused = np.zeros((2, len(market.channels) + 1))
+    lost = np.zeros((2, len(market.channels)))
+    for life in _coalitions(may_reach):
+        lives = _run(market, draws, candidate[life.person], life.members | is_behaviour[:, None])
+        outcome = np.stack([lives.conversions, lives.revenue])
+        caused[:, :-1] += outcome @ life.shapley_weight.T
+        caused[:, -1] += outcome @ ~life.members.any(axis=0)
+        lost += outcome @ life.loss_weight.T
+
+    for events in (real.touch_events, real.conversion_events):
+        events["person"] += first_person
+    return _Chunk(
+        touches=real.touch_events,
+        conversions=real.conversion_events,
+        people={"withheld": draws.withheld, "profile": draws.profile},
+        caused=caused,
+        lost=lost,
+    )
+
+
+@dataclass(frozen=True)
+class _Coalitions:
+    """Lives of some people, one for every coalition of the channels that could touch them.
+
+    `person` has shape (lives,), the others (channels, lives). The weighted sum of what came of the
+    lives is, for every channel, its Shapley value, or what is lost without it.
+    """
+
+    person: IntArray
+    members: BoolArray
+    shapley_weight: FloatArray
+    loss_weight: FloatArray
+
+
+def _coalitions(may_reach: BoolArray) -> Iterator[_Coalitions]:
+    """Enumerate the coalitions of every person, given which channels could touch whom.
+
+    A channel that cannot touch a person changes nothing in that person's life: its value there is
+    0, and those of the others are what they are without it.
+    """
+    n_channels = len(may_reach)
+    player_counts = may_reach.sum(axis=0)
+    for k in range(n_channels + 1):
+        (people,) = np.nonzero(player_counts == k)
+        size = 2**k
+        has_joined = (np.arange(size)[:, None] >> np.arange(k)) % 2 == 1
+        count = has_joined.sum(axis=1)
+        joining = [factorial(n - 1) * factorial(k - n) if n else 0 for n in count]
+        leaving = [factorial(n) * factorial(k - n - 1) if n < k else 0 for n in count]
+        orders = np.where(has_joined, np.c_[joining], -np.c_[leaving])
+        shapley = orders / factorial(k)
+        loss = (count == k)[:, None] - 1.0 * ((count == k - 1)[:, None] & ~has_joined)
+        step = max(1, LIVES_PER_BLOCK // size)
+        for start in range(0, len(people), step):
+            block = people[start : start + step]
+            players = np.nonzero(may_reach[:, block].T)[1].reshape(len(block), k)
+
+            def spread(
+                values: npt.NDArray[Any], block: IntArray = block, players: IntArray = players
+            ) -> npt.NDArray[Any]:
+                full = np.zeros((len(block), len(values), n_channels), dtype=values.dtype)
+                np.put_along_axis(full, players[:, None, :], values[None], axis=2)
+                return full.reshape(-1, n_channels).T
+
+            yield _Coalitions(
+                person=np.repeat(block, size),
+                members=spread(has_joined),
+                shapley_weight=spread(shapley),
+                loss_weight=spread(loss),
+            )
+
+
+def _run(
+    market: Market,
+    draws: _Draws,
+    person: IntArray,
+    is_on: BoolArray,
+    *,
+    is_bound: bool = False,
+    is_recorded: bool = False,
+) -> _Lives:
+    """Run lives side by side.
+
+    Parameters
+    ----------
+    market, draws
+        The world and its randomness.
+    person
+        Whose life it is, shape (lives,).
+    is_on
+        Which channels are on, shape (channels, lives).
+    is_bound
+        Let nothing be used up, saturated or forgotten: then touches and hazard are at least those
+        of any other life of the person, whichever channels are on in it.
+    is_recorded
+        Whether to keep the events, with the day and the place in the day of each.
+    """
+    channels, funnel, bursts = market.channels, market.funnel, market.bursts
+    numbers = {channel.name: number for number, channel in enumerate(channels)}
+    bias = np.array([[channel.interest_bias] for channel in channels])
+    needs_visit = np.array([[channel.needs_visit] for channel in channels])
+    effect = np.array([channel.effect for channel in channels], dtype=np.float32)
+    fading = np.exp(-1 / np.array([[channel.decay_days] for channel in channels])).astype("f4")
+    diminishing = np.array([[channel.diminishing] for channel in channels], dtype=np.float32)
+    prompts = np.array([channel.prompts for channel in channels], dtype=np.float32)
+    is_prompted = np.array([channel.is_prompted for channel in channels])
+    synergies = [(numbers[a], numbers[b], strength) for a, b, strength in market.synergies]
+    is_saturating = not is_bound and bool((diminishing < 1).any())
+    is_prompting = bool(prompts.any())
+    stage_rates = np.array(funnel.rates if funnel else ())
+    stage_pull = (np.array(funnel.interest) if funnel else np.ones(3)) ** bias
+    moves = np.array([(*channel.moves, 0.0) for channel in channels])
+
+    def hazard(base: FloatArray, level: npt.NDArray[np.float32]) -> FloatArray:
+        raised = np.einsum("c,cl->l", effect, level)
+        for first, second, strength in synergies:
+            raised += np.float32(strength) * level[first] * level[second]
+        total: FloatArray = base * np.exp(raised) if market.is_multiplicative else base + raised
+        return total
+
+    interest = draws.interest[person]
+    mean_touches = np.array([[channel.touches_per_day] for channel in channels]) * interest**bias
+    probability = -np.expm1(-mean_touches)
+    n_lives = len(person)
+    adstock = np.zeros((len(channels), n_lives), dtype=np.float32)
+    weight = np.ones((len(channels), n_lives), dtype=np.float32)
+    was_visited = np.zeros(n_lives, dtype=bool)
+    stage = np.zeros(n_lives, dtype=np.int64)
+    reached = np.zeros((len(channels), n_lives), dtype=bool)
+    conversions = np.zeros(n_lives)
+    revenue = np.zeros(n_lives)
+    touch_events: list[Events] = []
+    conversion_events: list[Events] = []
+
+    for day in range(market.days):
+        adstock *= fading
+        boost = np.where(draws.is_burst[day, person], bursts.lift, 1.0) if bursts else 1.0
+        if funnel:
+            u_stage = draws.u_stage[day, person]
+            rises = (u_stage < funnel.rise_per_day) & (stage < 2)
+            falls = (u_stage >= 1 - funnel.fall_per_day) & (stage > 0) & (not is_bound)
+            stage += rises.astype(np.int64) - falls
+        if bursts or funnel or is_prompting:
+            rate = mean_touches * stage_pull[:, stage] if funnel else mean_touches.copy()
+            if bursts:
+                rate *= np.where(draws.is_burst[day, person], bursts.lift**bias, 1.0)
+            if is_prompting:
+                rate[is_prompted] += prompts @ adstock
+            probability = -np.expm1(-rate)
+
+        u_touch = draws.u_touch[day][:, person]
+        touched = (u_touch < probability) & is_on & (~needs_visit | was_visited)
+        was_visited |= (touched & ~needs_visit).any(axis=0)
+        reached |= touched
 
         # Given that it is below its threshold, a uniform draw is uniform below it: its place there
         # serves as the place in the day, without a draw of its own.
-        channel, person = np.nonzero(touched[0])
-        place = u_touch[channel, person] / touch_probability[channel, person]
-        touches.append(_events(person=first_person + person, day=day, channel=channel, place=place))
-        last_place = np.zeros(people)
-        np.maximum.at(last_place, person, place)
+        channel, life = np.nonzero(touched)
+        place = u_touch[channel, life] / probability[channel, life]
+        fresh = weight * touched
+        acting = fresh
+        if market.is_immediate:
+            acting = fresh.copy()
+            acting[channel, life] *= 1 - place
 
-        (buyer,) = np.nonzero(converted[0])
-        rest = u_convert[buyer] / convert_probability[0, buyer]
-        conversions.append(
-            _events(
-                person=first_person + buyer,
-                day=day,
-                place=last_place[buyer] + (1 - last_place[buyer]) * rest,
-                z=z_revenue[buyer],
-            )
-        )
+        base = market.base_rate * interest * boost
+        base_before = base
+        gain = np.zeros((len(channels), n_lives)) if funnel else effect[:, None] * acting
+        if funnel:
+            base_before = base = stage_rates[stage] * interest * boost
+            u_move = draws.u_move[day, channel, person[life]]
+            for number in range(len(channels)):
+                here = life[channel == number]
+                here = here[u_move[channel == number] < moves[number, stage[here]]]
+                step = stage_rates[stage[here] + 1] - stage_rates[stage[here]]
+                gain[number, here] = step * (interest * boost)[here] * acting[number, here]
+                stage[here] += 1
+            base = base + gain.sum(axis=0)
+        total = hazard(base, adstock + acting)
+        convert_probability = -np.expm1(-total)
+        u_convert = draws.u_convert[day, person]
+        converted = u_convert < convert_probability
+        (buyer,) = np.nonzero(converted)
+        z = draws.z_revenue[day, person[buyer]]
+        conversions[buyer] += 1
+        revenue[buyer] += _revenue(market, z)
 
-    return _Chunk(
-        touches=_joined(touches, _TOUCH_FIELDS),
-        conversions=_joined(conversions, _CONVERSION_FIELDS),
-        lost=totals[:, :1] - totals[:, 1:],
+        if is_recorded:
+            touch_events.append(_events(person=person[life], day=day, channel=channel, place=place))
+            places = np.zeros((len(channels), n_lives))
+            places[channel, life] = place
+            places = places[:, buyer]
+            rest = u_convert[buyer] / convert_probability[buyer]
+            if market.is_immediate:
+                steady = hazard(base_before[buyer], adstock[:, buyer]) / total[buyer]
+                moment = _moments(rest, places, gain[:, buyer], steady)
+            else:
+                last_place = places.max(axis=0)
+                moment = last_place + (1 - last_place) * rest
+            conversion_events.append(_events(person=person[buyer], day=day, place=moment, z=z))
+
+        adstock += fresh
+        if is_saturating:
+            weight *= np.where(touched, diminishing, np.float32(1))
+        if not is_bound:
+            adstock[:, buyer] = 0
+            stage[buyer] = 0
+
+    return _Lives(
+        conversions=conversions,
+        revenue=revenue,
+        reached=reached,
+        touch_events=_joined(touch_events, _TOUCH_FIELDS),
+        conversion_events=_joined(conversion_events, _CONVERSION_FIELDS),
     )
+
+
+def _moments(
+    rest: FloatArray, places: FloatArray, gain: FloatArray, steady: FloatArray
+) -> FloatArray:
+    """Place conversions in their day: anywhere for what was there before, else after its touch.
+
+    Parameters
+    ----------
+    rest
+        Uniform draws in [0, 1), one per conversion.
+    places, gain
+        Where in the day each channel touched, and what that added to the day's hazard (only the
+        proportions count), shape (channels, conversions).
+    steady
+        Share of the day's hazard that does not come from its touches.
+    """
+    share = (1 - steady) * gain / np.maximum(gain.sum(axis=0), np.finfo(float).tiny)
+    share = np.vstack([1 - share.sum(axis=0), share])
+    upper = share.cumsum(axis=0)
+    source = np.minimum((rest >= upper).sum(axis=0), len(share) - 1)
+    conversion = np.arange(len(rest))
+    lower = (upper - share)[source, conversion]
+    within = (rest - lower) / share[source, conversion]
+    earliest = np.vstack([np.zeros(len(rest)), places])[source, conversion]
+    moments: FloatArray = earliest + (1 - earliest) * np.clip(within, 0, np.nextafter(1, 0))
+    return moments
 
 
 def _revenue(market: Market, z: FloatArray) -> FloatArray:
@@ -353,7 +821,7 @@ def _channel_names(market: Market, channel: npt.NDArray[np.int64]) -> pa.Array:
     return pa.array([each.name for each in market.channels], pa.string()).take(pa.array(channel))
 
 
-def _session_table(market: Market, touches: Events) -> pa.Table:
+def _session_table(market: Market, touches: Events, people: Events) -> pa.Table:
     # The last digits of the place in the day are as good as a draw of their own.
     luck = touches["place"] * 1e6 % 1
     table = pa.table(
@@ -368,6 +836,9 @@ def _session_table(market: Market, touches: Events) -> pa.Table:
             "impression_interaction": luck < 0.1,
         }
     )
+    if market.profiles:
+        profile = _ids("profile ", people["profile"][touches["person"]] + 1)
+        table = table.append_column("profile", profile)
     return table.sort_by([("started_at", "ascending"), ("session_id", "ascending")])
 
 
@@ -425,12 +896,80 @@ def _spend_table(market: Market, touches: Events) -> pa.Table:
     )
 
 
-def _truth_table(market: Market, touches: Events, lost: FloatArray) -> pa.Table:
+def _truth_table(market: Market, touches: Events, caused: FloatArray, lost: FloatArray) -> pa.Table:
+    kinds = ["behaviour" if channel.is_behaviour else "channel" for channel in market.channels]
+    kinds.append("baseline")
+    nothing_to_lose = np.array([kind != "channel" for kind in kinds])
+    total = caused[0].sum()
+    lost = np.column_stack([lost, [0, 0]])
+    caused = np.round(caused, 9) + 0.0  # without the rounding errors of values that are zero
     return pa.table(
         {
-            "channel": [channel.name for channel in market.channels],
-            "touches": np.bincount(touches["channel"], minlength=len(market.channels)),
-            "conversions_lost": lost[0].astype(np.int64),
-            "revenue_lost": np.round(lost[1], 2),
+            "channel": [*(channel.name for channel in market.channels), BASELINE],
+            "kind": kinds,
+            "touches": np.bincount(touches["channel"], minlength=len(kinds)),
+            "true_conversions": caused[0],
+            "true_revenue": caused[1],
+            "true_share": caused[0] / total if total else caused[0],
+            "conversions_lost": pa.array(np.round(lost[0]).astype(np.int64), mask=nothing_to_lose),
+            "revenue_lost": pa.array(np.round(lost[1], 2), mask=nothing_to_lose),
+        }
+    )
+
+
+_EXPERIMENT_SCHEMA = pa.schema(
+    {
+        "channel": pa.string(),
+        "kind": pa.string(),
+        "start_date": pa.date32(),
+        "end_date": pa.date32(),
+        "people_held_out": pa.int64(),
+        "people_control": pa.int64(),
+        "conversions_held_out": pa.int64(),
+        "conversions_control": pa.int64(),
+        "lift": pa.float64(),
+        "std_error": pa.float64(),
+    }
+)
+
+
+def _experiment_table(market: Market, conversions: Events, people: Events) -> pa.Table:
+    """Compare the people from whom a channel was withheld with those who had them all.
+
+    A group of fewer than two people measures nothing and has no row.
+    """
+    withheld = people["withheld"]
+    counts = np.bincount(conversions["person"], minlength=len(withheld))
+    control = counts[withheld == -1]
+    rows = []
+    for number, channel in enumerate(market.channels):
+        held_out = counts[withheld == number]
+        if channel.name not in market.tested or min(len(held_out), len(control)) < 2:
+            continue
+        exposed = len(withheld) - len(held_out)
+        variance = control.var(ddof=1) / len(control) + held_out.var(ddof=1) / len(held_out)
+        rows.append(
+            {
+                "channel": channel.name,
+                "kind": "holdout",
+                "start_date": market.first_day,
+                "end_date": market.first_day + timedelta(days=market.days - 1),
+                "people_held_out": len(held_out),
+                "people_control": len(control),
+                "conversions_held_out": int(held_out.sum()),
+                "conversions_control": int(control.sum()),
+                "lift": float(exposed * (control.mean() - held_out.mean())),
+                "std_error": float(exposed * np.sqrt(variance)),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=_EXPERIMENT_SCHEMA)
+
+
+def _holdout_table(market: Market, people: Events) -> pa.Table:
+    (person,) = np.nonzero(people["withheld"] >= 0)
+    return pa.table(
+        {
+            "user_id": _ids("u", person),
+            "channel": _channel_names(market, people["withheld"][person]),
         }
     )

@@ -12,7 +12,7 @@ import pytest
 
 from tributary.simulation import DEMO_CHANNELS, Channel, Market, Simulation, simulate
 
-MARKET = Market(people=5_000, days=40)
+MARKET = Market(people=5_000, days=40, tested=("Paid Social",))
 SEED = 7
 
 
@@ -119,10 +119,9 @@ def test_truth_is_what_switching_the_channel_off_loses(
 def test_truth_has_every_channel_with_its_touches(simulation: Simulation) -> None:
     touches = Counter(simulation.sessions["channel"].to_pylist())
 
-    assert simulation.truth["channel"].to_pylist() == [channel.name for channel in DEMO_CHANNELS]
-    assert simulation.truth["touches"].to_pylist() == [
-        touches[channel.name] for channel in DEMO_CHANNELS
-    ]
+    names = [*(channel.name for channel in DEMO_CHANNELS), "(baseline)"]
+    assert simulation.truth["channel"].to_pylist() == names
+    assert simulation.truth["touches"].to_pylist() == [touches[name] for name in names]
 
 
 def test_a_channel_without_effect_loses_nothing() -> None:
@@ -202,7 +201,7 @@ def test_people_are_touched_and_convert_at_the_rates_given() -> None:
     simulation = simulate(market, SEED)
     touches = simulation.truth["touches"].to_pylist()
 
-    assert touches == pytest.approx([10_000, 10_000], rel=0.05)
+    assert touches == pytest.approx([10_000, 10_000, 0], rel=0.05)
     assert simulation.conversions.num_rows == pytest.approx(2_000, rel=0.08)
     assert pc.mean(simulation.conversions["revenue"]).as_py() == pytest.approx(60, rel=0.05)
 
@@ -317,7 +316,8 @@ def test_without_people_tables_are_empty_with_the_same_schemas(simulation: Simul
     assert nobody.sessions.num_rows == 0
     assert nobody.conversions.num_rows == 0
     assert set(nobody.spend["channel"].to_pylist()) == {"Podcast"}
-    assert set(lost(nobody).values()) == {0}
+    assert set(lost(nobody).values()) == {0, None}
+    assert set(nobody.truth["true_conversions"].to_pylist()) == {0}
 
 
 def test_20_000_people_take_seconds() -> None:

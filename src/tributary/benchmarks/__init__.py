@@ -1,0 +1,1 @@
+"""Benchmarks: how good the attribution models are, measured."""
