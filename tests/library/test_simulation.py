@@ -1,16 +1,25 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import pairwise
-from math import exp
-from time import perf_counter
+from itertools import chain, combinations, pairwise
+from math import exp, factorial
+from time import process_time
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tributary.simulation import DEMO_CHANNELS, Channel, Market, Simulation, simulate
+from tributary.benchmarks.regimes import REGIMES
+from tributary.simulation import (
+    DEMO_CHANNELS,
+    Bursts,
+    Channel,
+    Funnel,
+    Market,
+    Simulation,
+    simulate,
+)
 
 MARKET = Market(people=5_000, days=40, tested=("Paid Social",))
 SEED = 7
@@ -25,14 +34,44 @@ def tables(simulation: Simulation) -> dict[str, pa.Table]:
     return vars(simulation)
 
 
-def switched_off(market: Market, name: str) -> Market:
+def switched_off(market: Market, *names: str) -> Market:
     return replace(
         market,
         channels=tuple(
-            replace(channel, touches_per_day=0.0) if channel.name == name else channel
+            replace(channel, touches_per_day=0.0, is_prompted=False)
+            if channel.name in names
+            else channel
             for channel in market.channels
         ),
     )
+
+
+def true_conversions(simulation: Simulation) -> dict[str, float]:
+    truth = simulation.truth
+    return dict(
+        zip(truth["channel"].to_pylist(), truth["true_conversions"].to_pylist(), strict=True)
+    )
+
+
+def enumerated_truth(market: Market, seed: int) -> dict[str, float]:
+    """Shapley values by the book: every coalition of the market is simulated as a market."""
+    names = [channel.name for channel in market.channels if not channel.is_behaviour]
+    subsets = chain.from_iterable(combinations(names, size) for size in range(len(names) + 1))
+    worth = {
+        frozenset(names) - set(off): simulate(switched_off(market, *off), seed).conversions.num_rows
+        for off in subsets
+    }
+    truth = {"(baseline)": float(worth[frozenset()])}
+    for name in names:
+        truth[name] = sum(
+            (worth[members | {name}] - worth[members])
+            * factorial(len(members))
+            * factorial(len(names) - len(members) - 1)
+            / factorial(len(names))
+            for members in worth
+            if name not in members
+        )
+    return truth
 
 
 def lost(simulation: Simulation) -> dict[str, int]:
@@ -150,6 +189,286 @@ def test_a_channel_without_effect_counts_where_retargeting_needs_its_visits() ->
     simulation = simulate(market, SEED)
 
     assert lost(simulation)["opens the door"] == lost(simulation)["retargeting"] > 0
+
+
+BUSY = Market(
+    channels=(
+        Channel("video", 0.10, 0.0, 0.02, 5.0, diminishing=0.5, prompts=0.2),
+        Channel("brand", 0.03, 1.0, 0.08, 2.0, is_prompted=True),
+        Channel("retargeting", 0.10, 0.5, 0.04, 3.0, needs_visit=True),
+        Channel("idle", 0.10, 0.3, 0.0, 3.0),
+        Channel("direct", 0.05, 1.0, 0.03, 1.0, is_prompted=True, is_behaviour=True),
+    ),
+    people=150,
+    days=25,
+    base_rate=0.005,
+    bursts=Bursts(per_day=0.05, mean_days=4.0, lift=5.0),
+    is_immediate=True,
+)
+"""Everything at once, and much of it."""
+BUSY_MARKETS = {
+    "additive": replace(BUSY, synergies=(("video", "brand", 0.05),)),
+    "whole days": replace(BUSY, is_immediate=False),
+    "with holdouts": replace(BUSY, tested=("video", "brand"), holdout_share=0.3),
+    "multiplicative": replace(
+        BUSY,
+        channels=tuple(replace(each, effect=20 * each.effect) for each in BUSY.channels),
+        is_multiplicative=True,
+        synergies=(("video", "brand", 1.0), ("retargeting", "idle", 1.0)),
+    ),
+    "funnel": replace(
+        BUSY,
+        channels=tuple(
+            replace(each, effect=0.0, moves=(0.0 if each.name == "idle" else 0.4, 5 * each.effect))
+            for each in BUSY.channels
+        ),
+        funnel=Funnel((0.001, 0.01, 0.1), (1.0, 1.5, 3.0), rise_per_day=0.01, fall_per_day=0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUSY_MARKETS)
+def test_truth_is_the_shapley_value_over_all_simulated_coalitions(name: str) -> None:
+    market = BUSY_MARKETS[name]
+    simulation = simulate(market, SEED)
+    truth = true_conversions(simulation)
+
+    assert simulation.conversions.num_rows > 50
+    assert truth.pop("direct") == 0
+    assert truth == pytest.approx(enumerated_truth(market, SEED), abs=1e-6)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_true_conversions_and_baseline_are_all_conversions(regime: str) -> None:
+    simulation = simulate(replace(REGIMES[regime].market, people=6_000), SEED)
+    truth = simulation.truth
+
+    assert simulation.conversions.num_rows > 20
+    assert pc.sum(truth["true_conversions"]).as_py() == pytest.approx(
+        simulation.conversions.num_rows, abs=1e-6
+    )
+    assert in_cents([pc.sum(truth["true_revenue"]).as_py()]) == in_cents(
+        simulation.conversions["revenue"].to_pylist()
+    )
+    assert pc.sum(truth["true_share"]).as_py() == pytest.approx(1)
+    assert true_conversions(simulation)["Display"] == 0
+    assert set(truth["kind"].to_pylist()) == {"channel", "behaviour", "baseline"}
+
+
+def test_truth_does_not_depend_on_names() -> None:
+    renamed = replace(
+        BUSY,
+        channels=tuple(replace(each, name=f"z{n}") for n, each in enumerate(BUSY.channels)),
+    )
+
+    assert (
+        simulate(renamed, SEED).truth["true_conversions"]
+        == simulate(BUSY, SEED).truth["true_conversions"]
+    )
+
+
+def test_prompted_visits_and_what_they_cause_belong_to_who_prompted_them() -> None:
+    market = Market(
+        channels=(
+            Channel("video", 0.05, 0.0, 0.0, 5.0, prompts=0.1),
+            Channel("direct", 0.0, 0.0, 0.05, 2.0, is_prompted=True, is_behaviour=True),
+        ),
+        people=2_000,
+        days=30,
+    )
+    simulation = simulate(market, SEED)
+    truth = true_conversions(simulation)
+
+    assert simulation.truth["touches"].to_pylist()[1] > 500
+    assert truth["direct"] == 0
+    assert truth["video"] == lost(simulation)["video"] > 50
+    assert lost(simulation)["direct"] is None
+
+
+def test_a_diminishing_channel_is_worth_its_first_touches() -> None:
+    def often(diminishing: float) -> tuple[float, int]:
+        channel = Channel("often", 0.1, 0.0, 0.002, 3.0, diminishing=diminishing)
+        market = Market(channels=(channel,), people=10_000, days=60, is_immediate=True)
+        simulation = simulate(market, SEED)
+        return true_conversions(simulation)["often"], simulation.sessions.num_rows
+
+    conversions_per_touch = 0.002 * (0.5 + exp(-1 / 3) / (1 - exp(-1 / 3)))
+    (lasting, touches), (only_first, same_touches) = often(1.0), often(0.0)
+    assert touches == same_touches > 50_000
+    # The period ends before the last touches have had their effect.
+    assert lasting == pytest.approx(0.95 * touches * conversions_per_touch, rel=0.1)
+    assert only_first == pytest.approx(10_000 * conversions_per_touch, rel=0.25)
+
+
+def test_synergy_takes_two() -> None:
+    def market(*pairs: tuple[str, str, float]) -> Market:
+        channels = tuple(Channel(name, 0.05, 0.0, 0.0, 5.0) for name in ("a", "b", "c"))
+        return Market(channels=channels, people=3_000, days=30, synergies=pairs)
+
+    alone = true_conversions(simulate(market(), SEED))
+    together = true_conversions(simulate(market(("a", "b", 0.05)), SEED))
+
+    assert alone["a"] == alone["b"] == together["c"] == 0
+    assert together["a"] == together["b"] > 20
+
+
+def test_touches_move_people_through_the_funnel() -> None:
+    opens = Channel("opens", 0.05, 0.0, 0.0, 1.0, moves=(1.0, 0.0))
+    closes = Channel("closes", 0.05, 0.0, 0.0, 1.0, moves=(0.0, 1.0))
+    market = Market(channels=(opens, closes), people=2_000, days=30, funnel=Funnel((0.0, 0.0, 0.1)))
+
+    both = true_conversions(simulate(market, SEED))
+    assert both["opens"] == both["closes"] > 100
+    assert both["(baseline)"] == 0
+
+
+# Time of the day
+
+IDLE = Channel("idle", 0.1, 0.0, 0.0, 3.0)
+
+
+def day_order(simulation: Simulation, channel: str) -> Counter[bool]:
+    """Count conversions on the day of a channel's touch: after it, or before."""
+    converted_at = {
+        (row["user_id"], row["converted_at"].date()): row["converted_at"]
+        for row in simulation.conversions.to_pylist()
+    }
+    return Counter(
+        converted_at[row["user_id"], row["started_at"].date()] > row["started_at"]
+        for row in simulation.sessions.to_pylist()
+        if row["channel"] == channel and (row["user_id"], row["started_at"].date()) in converted_at
+    )
+
+
+def test_an_immediate_touch_acts_from_its_own_moment_on() -> None:
+    market = Market(
+        channels=(Channel("works", 0.1, 0.0, 0.1, 0.2),),
+        people=10_000,
+        days=30,
+        base_rate=0.01,
+        is_immediate=True,
+    )
+    simulation = simulate(market, SEED)
+    works = day_order(simulation, "works")
+    idle = day_order(simulate(replace(market, channels=(IDLE,)), SEED), "idle")
+
+    # The baseline falls before and after the touch alike, what the touch adds falls after it.
+    assert idle[False] > 100
+    assert abs(idle[True] - idle[False]) < 3 * idle.total() ** 0.5
+    caused = true_conversions(simulation)["works"]
+    assert works[True] - works[False] == pytest.approx(caused, rel=0.12)
+
+
+# Intent
+
+
+def test_bursts_of_intent_bring_touches_and_conversions_together() -> None:
+    market = Market(
+        channels=(Channel("search", 0.01, 1.0, 0.0, 3.0), Channel("broad", 0.01, 0.0, 0.0, 3.0)),
+        people=5_000,
+        days=60,
+        interest_spread=0.0,
+        base_rate=0.002,
+        bursts=Bursts(per_day=0.01, mean_days=5.0, lift=10.0),
+    )
+    simulation = simulate(market, SEED)
+    burst_share = 0.05 / 1.05
+    lift = 1 + 9 * burst_share
+    touches = simulation.truth["touches"].to_pylist()
+
+    assert touches == pytest.approx([3_000 * lift, 3_000, 0], rel=0.08)
+    assert simulation.conversions.num_rows == pytest.approx(600 * lift, rel=0.1)
+    assert true_conversions(simulation) == {
+        "search": 0,
+        "broad": 0,
+        "(baseline)": simulation.conversions.num_rows,
+    }
+    search, broad = day_order(simulation, "search"), day_order(simulation, "broad")
+    assert sum(search.values()) > 2 * sum(broad.values())
+
+
+def test_profiles_tell_roughly_who_is_interested() -> None:
+    market = Market(people=10_000, days=40, base_rate=0.002, profiles=5)
+    simulation = simulate(market, SEED)
+    profile_of = dict(
+        zip(
+            simulation.sessions["user_id"].to_pylist(),
+            simulation.sessions["profile"].to_pylist(),
+            strict=True,
+        )
+    )
+    buyers = Counter(profile_of.get(row["user_id"]) for row in simulation.conversions.to_pylist())
+
+    assert set(profile_of.values()) == {f"profile {number}" for number in range(1, 6)}
+    assert buyers["profile 5"] > 2 * buyers["profile 1"] > 0
+    assert "profile" not in simulate(replace(market, profiles=0), SEED).sessions.column_names
+
+
+# Hold-outs
+
+TESTED = Market(
+    channels=(
+        Channel("works", 0.05, 0.0, 0.05, 3.0),
+        Channel("idle", 0.05, 0.0, 0.0, 3.0),
+        Channel("untested", 0.05, 0.0, 0.02, 3.0),
+    ),
+    people=10_000,
+    days=30,
+    base_rate=0.001,
+    tested=("works", "idle"),
+)
+
+
+def test_a_channel_is_withheld_from_its_share_of_people_and_from_nobody_else() -> None:
+    simulation = simulate(TESTED, SEED)
+    withheld = {row["user_id"]: row["channel"] for row in simulation.holdouts.to_pylist()}
+    touched = {(row["user_id"], row["channel"]) for row in simulation.sessions.to_pylist()}
+
+    assert simulation.holdouts.num_rows == len(withheld)
+    counts = Counter(withheld.values())
+    assert set(counts) == {"works", "idle"}
+    assert list(counts.values()) == pytest.approx([1_000, 1_000], rel=0.1)
+    assert not touched & set(withheld.items())
+    assert sum((user, "untested") in touched for user in withheld) > 1_000
+
+
+def test_experiments_are_what_the_tables_show() -> None:
+    simulation = simulate(TESTED, SEED)
+    withheld = {row["user_id"]: row["channel"] for row in simulation.holdouts.to_pylist()}
+    conversions = Counter(
+        withheld.get(user, "control") for user in simulation.conversions["user_id"].to_pylist()
+    )
+    people = Counter(withheld.values())
+    control = TESTED.people - len(withheld)
+
+    assert simulation.experiments["channel"].to_pylist() == ["works", "idle"]
+    for row in simulation.experiments.to_pylist():
+        held_out = people[row["channel"]]
+        rate = conversions["control"] / control - conversions[row["channel"]] / held_out
+        assert (row["people_held_out"], row["people_control"]) == (held_out, control)
+        assert row["lift"] == pytest.approx(rate * (TESTED.people - held_out))
+        assert (row["start_date"], row["end_date"]) == (
+            TESTED.first_day,
+            TESTED.first_day + timedelta(days=29),
+        )
+
+
+def test_the_lift_estimates_the_truth_with_its_standard_error() -> None:
+    deviations = []
+    for seed in range(10, 20):
+        simulation = simulate(TESTED, seed)
+        truth = true_conversions(simulation)
+        deviations += [
+            (row["lift"] - truth[row["channel"]]) / row["std_error"]
+            for row in simulation.experiments.to_pylist()
+        ]
+
+    assert max(map(abs, deviations)) < 4
+    assert 0.4 < sum(each**2 for each in deviations) / len(deviations) < 2.2
+
+
+def test_groups_too_small_to_compare_measure_nothing() -> None:
+    assert simulate(replace(TESTED, people=2), SEED).experiments.num_rows == 0
 
 
 def test_retargeting_reaches_only_people_seen_before(simulation: Simulation) -> None:
@@ -321,9 +640,9 @@ def test_without_people_tables_are_empty_with_the_same_schemas(simulation: Simul
 
 
 def test_20_000_people_take_seconds() -> None:
-    began = perf_counter()
+    began = process_time()
     simulation = simulate(Market(people=20_000), SEED)
-    seconds = perf_counter() - began
+    seconds = process_time() - began
 
     assert seconds < 10
     assert simulation.sessions.num_rows > 100_000
@@ -341,6 +660,17 @@ def test_20_000_people_take_seconds() -> None:
         ({"base_rate": -0.1}, "base_rate is -0.1"),
         ({"interest_spread": -1.0}, "interest_spread is -1.0"),
         ({"mean_revenue": float("nan")}, "mean_revenue is nan"),
+        ({"profiles": -1}, "profiles is -1"),
+        ({"holdout_share": 1.5}, "holdout_share is 1.5; it must be between 0 and 1"),
+        ({"tested": ("Fax",)}, "Fax cannot be tested; each of these can, once: Paid Search Brand"),
+        ({"tested": ("Direct", "Direct")}, "Direct cannot be tested"),
+        ({"tested": ("Direct", "Podcast"), "holdout_share": 0.5}, "leave nobody to compare with"),
+        ({"synergies": (("Direct", "Fax", 1.0),)}, "Direct and Fax are not"),
+        ({"synergies": (("Direct", "Podcast", -1.0),)}, "synergies is -1"),
+        (
+            {"channels": tuple(Channel(str(n), 0.0, 0.0, 0.0, 1.0) for n in range(13))},
+            "There are 13 channels; the truth is computed for at most 12",
+        ),
     ],
 )
 def test_a_market_out_of_range_is_refused(wrong: dict[str, Any], message: str) -> None:
@@ -348,7 +678,10 @@ def test_a_market_out_of_range_is_refused(wrong: dict[str, Any], message: str) -
         Market(**wrong)
 
 
-@pytest.mark.parametrize("field", ["touches_per_day", "effect", "cost_per_touch", "cost_per_day"])
+@pytest.mark.parametrize(
+    "field",
+    ["touches_per_day", "interest_bias", "effect", "cost_per_touch", "cost_per_day", "prompts"],
+)
 def test_a_negative_rate_effect_or_cost_is_refused(field: str) -> None:
     wrong: dict[str, Any] = {field: -1.0}
     with pytest.raises(ValueError, match=f"{field} is -1"):
@@ -364,3 +697,31 @@ def test_two_channels_of_one_name_are_refused() -> None:
     twin = Channel("twin", 0.01, 0.0, 0.0, 3.0)
     with pytest.raises(ValueError, match="distinct: twin, twin"):
         Market(channels=(twin, twin))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"diminishing": 1.1}, "diminishing is 1.1"), ({"moves": (0.5, 2.0)}, "moves is 2.0")],
+)
+def test_a_share_out_of_range_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(DEMO_CHANNELS[0], **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rates": (0.1, 0.0, 0.2)}, "rates are .* must not fall"),
+        ({"interest": (0.5, 1.0, 1.0)}, "interest is 0.5"),
+        ({"rise_per_day": 0.6, "fall_per_day": 0.6}, "rise_or_fall_per_day is 1.2"),
+    ],
+)
+def test_a_funnel_out_of_range_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(Funnel((0.0, 0.1, 0.2)), **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"per_day": 2.0}, {"mean_days": 0.5}, {"lift": 0.9}])
+def test_bursts_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(Bursts(0.1, 2.0, 3.0), **wrong)
