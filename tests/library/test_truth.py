@@ -217,7 +217,7 @@ SCORE = Score(
     "m",
     accuracy=0.8,
     rank_correlation=0.5,
-    baseline_error=-0.1,
+    baseline_error=-0.2,
     idle_share=None,
     intervals=8,
     covered=8,
@@ -234,7 +234,7 @@ def test_scores_are_averaged_over_seeds() -> None:
     assert summary.accuracy == pytest.approx(0.85)
     assert summary.spread == pytest.approx(0.1 / 2**0.5)
     assert summary.rank_correlation == 0.5
-    assert summary.baseline_error == pytest.approx(-0.2)
+    assert summary.baseline_error == pytest.approx(-0.25)
     assert (summary.coverage, summary.intervals) == (14 / 16, 16)
     assert (summary.idle_share, summary.predicted_accuracy) == (None, None)
 
@@ -302,9 +302,10 @@ def test_the_command_repeats_the_plan() -> None:
     typed = plan("clean,sparse", "1000-1001", 50_000, with_holdouts=True)
 
     assert typed.command(Path("docs/page.md")) == (
-        "tributary benchmark truth --regimes clean,sparse --seeds 1000,1001 --people 50000"
+        "tributary benchmark truth --regimes clean,sparse --seeds 1000-1001 --people 50000"
         " --holdouts --output docs/page.md"
     )
+    assert plan("clean", "7,1-3,9").seed_ranges == "7,1-3,9"
     assert plan(truth.ALL_REGIMES, "1").command(Path("p.md")) == (
         "tributary benchmark truth --seeds 1 --output p.md"
     )
@@ -408,7 +409,7 @@ def written(chosen: Plan = PLAN) -> str:
 def test_the_page_says_when_and_how_it_was_made() -> None:
     page = written()
 
-    assert "Run on 2024-05-06 with seeds 1, 2" in page
+    assert "Run on 2024-05-06 with seeds 1-2 (" in page
     assert "```\nthe command\n```" in page
     assert "![Accuracy of every model in every regime](truth.png)" in page
     assert "| good | 0.915 ± 0.007 | 0.915 ± 0.007 | 0.915 |" in page
@@ -425,8 +426,12 @@ def test_findings_name_the_best_and_count_who_is_below_the_guess() -> None:
     findings = truth_page.findings(SUMMARIES)
 
     assert findings[0] == (
-        "**Clean**: the best model is `good` with 0.915; a uniform guess has 0.715, and "
-        "1 of 2 models are below it."
+        "**Clean**: the best model is `good` with 0.915; a uniform guess has 0.715. "
+        "Models worse than the guess: 1 of 2."
+    )
+    assert findings[-1] == (
+        "**Baseline**: in some regime more than a tenth of all conversions, which would have "
+        "happened anyway, is given to channels by all 2 models."
     )
 
 

@@ -365,12 +365,25 @@ class Plan:
             market = replace(market, tested=tested, holdout_share=HOLDOUT_SHARE)
         return market
 
+    @property
+    def seed_ranges(self) -> str:
+        """The seeds as `plan` reads them: those that follow each other as a range."""
+        ranges: list[list[int]] = []
+        for seed in self.seeds:
+            if ranges and seed == ranges[-1][-1] + 1:
+                ranges[-1].append(seed)
+            else:
+                ranges.append([seed])
+        return ",".join(
+            f"{each[0]}-{each[-1]}" if len(each) > 1 else str(each[0]) for each in ranges
+        )
+
     def command(self, output: Path) -> str:
         """Give the command line that runs this plan and writes a page."""
         parts = ["tributary benchmark truth"]
         if self.regimes != tuple(REGIMES):
             parts.append(f"--regimes {','.join(self.regimes)}")
-        parts.append(f"--seeds {','.join(str(seed) for seed in self.seeds)}")
+        parts.append(f"--seeds {self.seed_ranges}")
         if self.people is not None:
             parts.append(f"--people {self.people}")
         if self.with_holdouts:

@@ -41,7 +41,8 @@ baseline left out: the share of the credit that goes where it belongs |
 | baseline error | credited minus true share of all conversions that no channel caused; below zero \
 the model gives channels what would have happened anyway |
 | idle | share of the credit that goes to channels without any effect |
-| coverage | how many of the 95 % intervals hold the true conversions, over all channels and seeds |
+| coverage | how many of the 95 % intervals hold the conversions that the channel truly caused in \
+that simulation, over all channels and seeds |
 | expected accuracy | what the model expects of itself by its standard errors |
 | uniform guess | every channel gets the same: what a model must beat to be worth having |
 
@@ -125,13 +126,12 @@ def page(plan: Plan, summaries: Sequence[Summary], *, day: date, command: str, p
     str
         Markdown.
     """
-    seeds = ", ".join(str(seed) for seed in plan.seeds)
     kind = "result seeds, on which nothing was developed or tuned"
     if min(plan.seeds) < FIRST_RESULT_SEED:
         kind = "**development seeds**: a preview, not a result"
     parts = [
         "# Benchmark: how close does each model come to the truth?\n",
-        f"Run on {day.isoformat()} with seeds {seeds} ({kind}). Made by:\n",
+        f"Run on {day.isoformat()} with seeds {plan.seed_ranges} ({kind}). Made by:\n",
         f"```\n{command}\n```\n",
         "Nobody knows what a channel truly caused, except in a simulation. So markets are simulated"
         " in which each channel's effect is known, this warehouse is built from what they leave"
@@ -169,14 +169,16 @@ def findings(summaries: Sequence[Summary]) -> list[str]:
         worse = sum(each.accuracy < guess for each in models)
         sentences.append(
             f"**{REGIMES[regime].title}**: the best model is `{best.model}` with "
-            f"{best.accuracy:.3f}; a uniform guess has {guess:.3f}, and "
-            f"{worse} of {len(models)} models are below it."
+            f"{best.accuracy:.3f}; a uniform guess has {guess:.3f}. "
+            f"Models worse than the guess: {worse or 'none'} of {len(models)}."
         )
+    every_model = {each.model for each in summaries} - {UNIFORM_GUESS}
     for name, is_wrong, sentence in _JUDGEMENTS:
-        wrong = sorted({each.model for each in summaries if is_wrong(each)})
+        wrong = {each.model for each in summaries if is_wrong(each)} - {UNIFORM_GUESS}
         if wrong:
-            models_named = ", ".join(f"`{model}`" for model in wrong)
-            sentences.append(f"**{name}**: {sentence} {models_named}.")
+            named = ", ".join(f"`{model}`" for model in sorted(wrong))
+            who = f"all {len(wrong)} models" if wrong == every_model else named
+            sentences.append(f"**{name}**: {sentence} {who}.")
     return sentences
 
 
@@ -189,9 +191,7 @@ _JUDGEMENTS: tuple[tuple[str, Callable[[Summary], bool], str], ...] = (
     ),
     (
         "Idle channels",
-        lambda each: (
-            each.idle_share is not None and each.idle_share > 0.05 and each.model != UNIFORM_GUESS
-        ),
+        lambda each: each.idle_share is not None and each.idle_share > 0.05,
         "in some regime more than 5 % of the credit goes to channels without any effect by",
     ),
 )
