@@ -496,9 +496,10 @@ def _code_fingerprint(project: Path) -> str:
     for folder in _CODE:
         files += sorted(each for each in (project / folder).rglob("*.*") if each.is_file())
     for file in files:
-        is_used = "benchmarks" not in file.parts and file.name != "cli.py"
+        name = file.relative_to(project)
+        is_used = "benchmarks" not in name.parts and file.name != "cli.py"
         if is_used and file.suffix in {".sql", ".py", ".csv", ".yml"}:
-            digest.update(str(file.relative_to(project)).encode())
+            digest.update(str(name).encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
