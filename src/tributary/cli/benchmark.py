@@ -1,0 +1,94 @@
+"""tributary benchmark: how good the models are, measured."""
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tributary.benchmarks import truth
+from tributary.cli.console import cannot_write, fail, say
+
+BENCHMARK_WIDTH = 150
+
+benchmark_app = typer.Typer(help="Measure how good the models are.", no_args_is_help=True)
+
+
+@benchmark_app.command("truth")
+def benchmark_truth_command(
+    regimes: Annotated[
+        str, typer.Option(help="Which markets, separated by commas.")
+    ] = truth.ALL_REGIMES,
+    seeds: Annotated[
+        str,
+        typer.Option(
+            help="Seeds such as 1-3,7. Below "
+            f"{truth.FIRST_RESULT_SEED} for development, from there on for results."
+        ),
+    ] = "1-3",
+    people: Annotated[
+        int | None, typer.Option(min=1, help="People per market; 100,000 if not given.")
+    ] = None,
+    holdouts: Annotated[
+        bool, typer.Option("--holdouts", help="Withhold each channel from a tenth of the people.")
+    ] = False,
+    small: Annotated[
+        bool, typer.Option("--small", help="One seed and few people, to see that it works.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Result page to write; its picture goes beside it.")
+    ] = None,
+    work: Annotated[
+        Path, typer.Option(help="Folder of finished parts; an interrupted run resumes from it.")
+    ] = Path("target/benchmark_truth"),
+) -> None:
+    """Compare every model with what channels truly caused in simulated markets."""
+    # Imported here: what draws takes a moment to import, and other commands need not wait for it.
+    from tributary.benchmarks import truth_page
+
+    try:
+        plan = truth.plan(regimes, seeds, people, with_holdouts=holdouts, is_small=small)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    scores: list[truth.Score] = []
+    with Progress(console=say, transient=True) as progress:
+        task = progress.add_task("Starting", total=len(plan.regimes) * len(plan.seeds))
+        try:
+            for cell in truth.run(
+                plan, Path(), work, lambda step: progress.update(task, description=step)
+            ):
+                scores += truth.score(cell)
+                progress.advance(task)
+        except truth.BenchmarkError as error:
+            raise fail(str(error)) from None
+    summaries = truth.summarise(scores)
+
+    heading, *rows = truth_page.accuracy_table(summaries)
+    table = Table(
+        *heading,
+        title="Accuracy: share of the credit that goes where it belongs",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, width=None if sys.stdout.isatty() else BENCHMARK_WIDTH).print(table)
+    if output is None:
+        say.print("For all measures and a picture add --output FILE.md.")
+        return
+    picture = output.with_suffix(".png")
+    content = truth_page.page(
+        plan, summaries, day=date.today(), command=plan.command(output), picture=picture.name
+    )
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(content, encoding="utf-8")
+        picture.write_bytes(truth_page.picture(summaries))
+    except OSError as error:
+        raise cannot_write(output, error) from None
+    say.print(f"Wrote {output} and {picture}.")

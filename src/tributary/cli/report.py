@@ -1,0 +1,190 @@
+"""tributary report: what each channel cost and earned."""
+
+import json
+import sys
+from datetime import date, datetime
+from enum import StrEnum
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow.csv
+import pyarrow.parquet
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tributary.cli.console import (
+    DEFAULT_WAREHOUSE,
+    TABLE_WIDTH,
+    WarehouseOption,
+    cannot_write,
+    fail,
+    open_warehouse,
+    say,
+)
+from tributary.report import UNATTRIBUTED, ChannelReport, ReportError, ReportRequest, channel_report
+
+DAY = "%Y-%m-%d"
+DATES = "Credits count on the day of the touchpoint."
+WIDTH_WITHOUT_BARS = 88
+BAR_WIDTH = 15
+
+
+class ReportFormat(StrEnum):
+    """How a report is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def report_command(
+    model: Annotated[
+        str, typer.Option(help="Attribution model, as listed in seeds/attribution_models.csv.")
+    ] = "linear",
+    conversion_type: Annotated[
+        str | None, typer.Option("--type", help="Conversion type; purchase if not given.")
+    ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=[DAY], metavar="YYYY-MM-DD", help=f"First date. {DATES}"),
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(formats=[DAY], metavar="YYYY-MM-DD", help="Last date, inclusive."),
+    ] = None,
+    output_format: Annotated[
+        ReportFormat | None,
+        typer.Option("--format", help="How to write it; by the ending of --output if not given."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; standard output if not given.")
+    ] = None,
+    warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
+) -> None:
+    """Print the channel report, or export it."""
+    chosen = output_format or _format_of(output)
+    if chosen is ReportFormat.PARQUET and output is None:
+        raise fail("A Parquet report needs a file: add --output FILE.")
+    request = ReportRequest(model, conversion_type, _day(start), _day(end))
+    try:
+        with open_warehouse(warehouse) as connection:
+            report = channel_report(connection, request)
+    except ReportError as error:
+        raise fail(str(error)) from None
+
+    if output is not None:
+        _write(output, _exported(report, request, chosen))
+    elif chosen is ReportFormat.TABLE:
+        # A pipe has no width of its own; a narrow terminal does without the bars.
+        width = TABLE_WIDTH
+        if sys.stdout.isatty():
+            width = max(Console().width, WIDTH_WITHOUT_BARS)
+        Console(highlight=False, width=width).print(_report_table(report, request, width))
+    else:
+        sys.stdout.buffer.write(_exported(report, request, chosen))
+    if chosen is ReportFormat.TABLE:
+        _print_notes(report, request, warehouse)
+
+
+def _format_of(output: Path | None) -> ReportFormat:
+    """Take the format that a file's ending names, or a table where it names none."""
+    ending = output.suffix.removeprefix(".").lower() if output else ""
+    return ReportFormat(ending) if ending in list(ReportFormat) else ReportFormat.TABLE
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _write(output: Path, content: bytes) -> None:
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise cannot_write(output, error) from None
+    say.print(f"Wrote the report to {output}.")
+
+
+def _exported(report: ChannelReport, request: ReportRequest, chosen: ReportFormat) -> bytes:
+    """Render the report as the content of a file."""
+    sink = BytesIO()
+    match chosen:
+        case ReportFormat.CSV:
+            pyarrow.csv.write_csv(report.channels, sink)
+        case ReportFormat.PARQUET:
+            pyarrow.parquet.write_table(report.channels, sink)
+        case ReportFormat.JSON:
+            rows = report.channels.to_pylist()
+            sink.write((json.dumps(rows, indent=2, ensure_ascii=False) + "\n").encode())
+        case ReportFormat.TABLE:
+            text = StringIO()
+            Console(file=text, width=TABLE_WIDTH).print(_report_table(report, request, TABLE_WIDTH))
+            sink.write(text.getvalue().encode())
+    return sink.getvalue()
+
+
+def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path) -> None:
+    """Say what the table does not show, where the warehouse is and what to do next."""
+    if not report.channels.num_rows:
+        say.print("There are neither conversions nor spend in the period.")
+    if report.rows_rejected:
+        say.print(
+            f"{report.rows_rejected:,} rows of input could not be used: "
+            "marts.rpt_data_quality counts them and says what to do."
+        )
+    if report.conversions_not_met >= 0.005:
+        say.print(
+            "These are sums of credits per touchpoint. "
+            f"{report.conversions_not_met:,.2f} conversions lie with another channel than in the "
+            "model's own totals, which no credits can meet: marts.rpt_path_credit_audit says "
+            "where, marts.rpt_channel_attribution has the totals."
+        )
+    say.print(f"The warehouse is {warehouse.absolute()}; its marts are in the schema marts.")
+    say.print("Next: tributary report --help for other models, dates and files;")
+    say.print("      make docs for the lineage site.")
+
+
+def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> Table:
+    period = ""
+    if request.start or request.end:
+        period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
+    table = Table(
+        title=f"{report.conversion_type} by channel, {request.attribution_model} attribution"
+        f"{period}",
+        title_justify="left",
+        caption=f"Shares are of attributed conversions. Unpaid channels have no ROAS.\n{DATES}",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    bar_width = BAR_WIDTH if width >= TABLE_WIDTH else 0
+    table.add_column("Channel", min_width=16)
+    for heading in ("Spend", "Conversions", "Revenue", "CPO", "ROAS", "Share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+
+    rows = report.channels.to_pylist()
+    largest = max((row["share"] for row in rows), default=0) or 1
+    for row in rows:
+        share = row["share"]
+        table.add_row(
+            row["channel"],
+            *_measures(row),
+            "" if row["channel"] == UNATTRIBUTED else f"{share:.1%}",
+            "█" * round(bar_width * share / largest),
+        )
+    table.add_section()
+    for row in report.totals.to_pylist():
+        table.add_row(row["channel"], *_measures(row), "", "")
+    return table
+
+
+def _measures(row: dict[str, float | None]) -> list[str]:
+    """Spend, conversions, revenue, CPO and ROAS as text; a dash where undefined."""
+    return [
+        "-" if row[name] is None else f"{row[name]:,.2f}"
+        for name in ("spend", "conversions", "revenue", "cpo", "roas")
+    ]
