@@ -43,7 +43,7 @@ docs: $(INSTALLED) $(DEMO) ## make the lineage site, one file: target/static_ind
 	@echo 'The lineage site is target/static_index.html: open it in a browser.'
 
 lock: $(INSTALLED) ## pin every dependency anew after a change of pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --upgrade \
 		--custom-compile-command 'make lock' --output-file requirements.lock
 

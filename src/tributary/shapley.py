@@ -24,7 +24,7 @@ and steady state distributions for Markov chains".
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import stdtrit
 
-from tributary.markov import NEGLIGIBLE, START, TransitionCounts, transition_counts
+from tributary.markov import START, TransitionCounts, transition_counts
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -61,6 +61,9 @@ REFIT_WORK = 512_000
 
 FEWEST_PERMUTATIONS = 32
 """Fewer sampled orders than this tell no standard error."""
+
+NEGLIGIBLE = 1e-12
+"""Shares below this are rounding noise and count as 0."""
 
 CELLS_PER_BATCH = 2**19
 """Array cells worked on at once: what a processor's cache holds."""
@@ -473,7 +476,7 @@ def _chain(counts: TransitionCounts) -> FloatArray:
     """Arrange the chain of the counted steps, shape (n + 1, n + 3)."""
     n = len(counts.channels)
     # Steps from a channel to itself change nothing.
-    steps = np.where(np.eye(n, dtype=bool), 0.0, counts.steps.toarray())
+    steps = np.where(np.eye(n, dtype=bool), 0.0, counts.steps)
     ends = counts.conversions + counts.nulls > 0
     leads = np.zeros_like(ends)
     while not np.array_equal(leads, ends):
@@ -693,13 +696,13 @@ def _markov_coalition_rows(steps: pa.Table, seed: int) -> Iterator[dict[str, obj
     n = len(counts.channels)
     estimate = markov_coalition_shapley(counts, _affordable(SAMPLING_WORK, n), seed)
     shares, revenue_shares = _shares(estimate.values).T
-    if not revenue_shares.any() or estimate.values[:, 1].min() < 0:
+    if not revenue_shares.any() or revenue_shares.min() < 0:
         revenue_shares = shares
 
     conversions = counts.conversions.sum()
     groups = sorted(steps["person_group"].unique().to_pylist())
     margins = None
-    if len(groups) > 1 and conversions > 0:
+    if len(groups) > 1 and shares.any():
         refits = []
         for group in groups:
             left_out = _counted(
@@ -733,7 +736,7 @@ def _markov_coalition_rows(steps: pa.Table, seed: int) -> Iterator[dict[str, obj
 def _shares(values: FloatArray) -> FloatArray:
     """Shares of each column of values, adding up to 1, or all 0."""
     total = values.sum(axis=0)
-    shares: FloatArray = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
+    shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
     return np.where(np.abs(shares) < NEGLIGIBLE, 0.0, shares)
 
 
@@ -744,7 +747,7 @@ def _counted(steps: pa.Table, channels: Sequence[str] = ()) -> TransitionCounts:
     )
     nothing = np.zeros(len(channels))
     return transition_counts(
-        [*((state,) for state in steps["from_state"].to_pylist()), *((START,) for _ in channels)],
+        [*steps["from_state"].to_pylist(), *(START for _ in channels)],
         [*steps["to_state"].to_pylist(), *channels],
         np.append(steps["transitions_sum"].cast(pa.float64()).to_numpy(), nothing),
         np.append(steps["revenue_sum"].cast(pa.float64()).to_numpy(), nothing),
@@ -753,8 +756,7 @@ def _counted(steps: pa.Table, channels: Sequence[str] = ()) -> TransitionCounts:
 
 def _taken(counts: TransitionCounts, order: IntArray) -> TransitionCounts:
     """Take the channels in another order."""
-    return replace(
-        counts,
+    return TransitionCounts(
         channels=tuple(counts.channels[index] for index in order),
         starts=counts.starts[order],
         steps=counts.steps[np.ix_(order, order)],
@@ -766,8 +768,8 @@ def _taken(counts: TransitionCounts, order: IntArray) -> TransitionCounts:
 
 def _less(counts: TransitionCounts, part: TransitionCounts) -> TransitionCounts:
     """Subtract the counts of a part, over the same channels."""
-    return replace(
-        counts,
+    return TransitionCounts(
+        channels=counts.channels,
         starts=counts.starts - part.starts,
         steps=counts.steps - part.steps,
         conversions=counts.conversions - part.conversions,

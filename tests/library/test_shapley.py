@@ -2,7 +2,7 @@ import string
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from math import comb
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pyarrow as pa
@@ -601,13 +601,13 @@ def test_no_channels_have_no_coalitions() -> None:
     assert markov_coalition_shapley(counts).values.shape == (0, 2)
 
 
-def test_50_channels_take_less_than_a_second() -> None:
+def test_50_channels_are_attributed_in_a_moment() -> None:
     table = step_table(grouped_journeys(4_000, [f"channel {index}" for index in range(50)]))
 
-    began = perf_counter()
+    began = process_time()
     result = attribute_markov_coalitions(table)
 
-    assert perf_counter() - began < 4  # 0.7 s on a core of its own
+    assert process_time() - began < 4  # 0.8 s on a quiet machine
     assert result["method"].unique().to_pylist() == ["sampled"]
     assert min(result["conversions_std_error"].to_pylist()) > 0
     assert pc.sum(result["conversions"]).as_py() == pytest.approx(
@@ -728,6 +728,22 @@ def test_revenue_follows_conversions_where_a_refund_outweighs_a_channel() -> Non
     )
 
     assert column(result, "revenue") == pytest.approx({"a": 7.5, "b": 7.5})
+
+
+@pytest.mark.parametrize("channels", [12, 24])
+def test_rounding_noise_is_no_negative_revenue(channels: int) -> None:
+    names = string.ascii_lowercase[:channels]
+    journeys = [
+        (group, path, converted, "0.00" if path[-1] == "a" else revenue)
+        for group, path, converted, revenue in grouped_journeys(400, names)
+    ]
+    journeys += [(1, ["z", "z"], False, "0.00")] * 7
+
+    result = attribute_markov_coalitions(step_table(journeys))
+
+    conversions, revenue = column(result, "conversions"), column(result, "revenue")
+    assert conversions["z"] == revenue["z"] == 0
+    assert revenue["a"] / sum(revenue.values()) < 0.8 * conversions["a"] / sum(conversions.values())
 
 
 def test_jackknife_errors_are_those_of_a_share() -> None:

@@ -92,3 +92,50 @@ def benchmark_truth_command(
     except OSError as error:
         raise cannot_write(output, error) from None
     say.print(f"Wrote {output} and {picture}.")
+
+
+@benchmark_app.command("peers")
+def benchmark_peers_command(
+    small: Annotated[
+        bool, typer.Option("--small", help="Few journeys, to see that it works.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same journeys.")] = 1,
+    time_limit: Annotated[
+        int, typer.Option(min=1, help="CPU seconds after which a package is ended.")
+    ] = 60,
+    output: Annotated[
+        Path | None, typer.Option(help="Markdown page to write, with a picture beside it.")
+    ] = None,
+) -> None:
+    """Measure attribution packages on the same journeys: credits, CPU time, memory."""
+    # Imported here: what draws takes a moment to import, and other commands need not wait for it.
+    from tributary.benchmarks import peers
+    from tributary.benchmarks.peer_candidates import CANDIDATES
+
+    scenarios = peers.SMALL_SCENARIOS if small else peers.SCENARIOS
+    measurements = []
+    with Progress(console=say, transient=True) as progress:
+        task = progress.add_task("Starting", total=len(scenarios) * len(CANDIDATES))
+        for measurement in peers.run(
+            scenarios, seed, time_limit, lambda doing: progress.update(task, description=doing)
+        ):
+            measurements.append(measurement)
+            progress.advance(task)
+    Console(highlight=False, width=BENCHMARK_WIDTH).print(peers.result_table(measurements))
+    missing = {
+        each.candidate.package for each in measurements if each.failure == peers.NOT_INSTALLED
+    }
+    for package in sorted(missing):
+        say.print(f"{package} is not installed and was left out: pip install 'tributary[peers]'")
+    if output is not None:
+        command = (
+            f"tributary benchmark peers{' --small' * small} --seed {seed} "
+            f"--time-limit {time_limit} --output {output}"
+        )
+        picture = output.with_suffix(".png")
+        try:
+            output.write_text(peers.page(measurements, command, picture.name, date.today()))
+            peers.picture(measurements).savefig(picture, dpi=110)
+        except OSError as error:
+            raise cannot_write(output, error) from None
+        say.print(f"Wrote {output} and {picture}.")
