@@ -7,6 +7,7 @@ checked against the definition of its model, worked out another way, and the oth
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -231,7 +232,7 @@ def write_input(journeys: Journeys, folder: Path) -> None:
 def run(
     scenarios: Sequence[Scenario],
     seed: int,
-    time_limit: float,
+    time_limit: int,
     tell: Callable[[str], None] = lambda doing: None,
 ) -> Iterator[Measurement]:
     """Measure every candidate on every scenario.
@@ -243,7 +244,7 @@ def run(
     seed
         Of the journeys.
     time_limit
-        Seconds on the clock after which a candidate is ended, preparation included.
+        CPU seconds after which a candidate is ended, imports and reading its input included.
     tell
         Called with what is being done.
     """
@@ -281,22 +282,21 @@ def run(
                 )
 
 
-def _answer(place: int, folder: Path, time_limit: float) -> dict[str, Any] | str:
+def _answer(place: int, folder: Path, time_limit: int) -> dict[str, Any] | str:
     """Let a candidate answer in a process of its own, or say why it does not."""
     if find_spec(CANDIDATES[place].module) is None:
         return NOT_INSTALLED
     result = folder / "result.json"
     result.unlink(missing_ok=True)
-    try:
-        done = subprocess.run(  # noqa: S603 - this very program
-            [sys.executable, "-m", peer_candidates.__name__, str(place), str(folder), str(result)],
-            capture_output=True,
-            text=True,
-            timeout=time_limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"over {time_limit:g} s"
+    arguments = [str(place), str(folder), str(result), str(time_limit)]
+    done = subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, "-m", peer_candidates.__name__, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == -signal.SIGXCPU:
+        return f"over {time_limit} s"
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         return f"failed: {reason}"
