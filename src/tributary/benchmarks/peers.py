@@ -426,7 +426,6 @@ What is compared is not the same everywhere, and tells nothing about who is righ
 
 def picture(measurements: Sequence[Measurement]) -> Figure:
     """Draw CPU seconds by journeys, one panel per number of channels and model."""
-    done = [each for each in measurements if not each.failure]
     models = list(dict.fromkeys(candidate.model for candidate in CANDIDATES))
     packages = list(dict.fromkeys(candidate.package for candidate in CANDIDATES))
     channels = sorted({each.scenario.channels for each in measurements})
@@ -435,15 +434,21 @@ def picture(measurements: Sequence[Measurement]) -> Figure:
     for row, model in enumerate(models):
         for column, number in enumerate(channels):
             panel = panels[row, column]
-            for package, marker in zip(packages, "os^", strict=True):
+            for place, package in enumerate(packages):
+                # A line has a gap where there is no result.
                 points = [
-                    (each.scenario.journeys, each.cpu_seconds)
-                    for each in done
+                    (each.scenario.journeys, np.nan if each.failure else each.cpu_seconds)
+                    for each in measurements
                     if (each.candidate.model, each.candidate.package, each.scenario.channels)
                     == (model, package, number)
                 ]
                 if points:
-                    panel.plot(*zip(*points, strict=True), marker=marker, label=package)
+                    panel.plot(
+                        *zip(*points, strict=True),
+                        color=f"C{place}",
+                        marker="os^"[place],
+                        label=package,
+                    )
             panel.set(xscale="log", yscale="log", title=f"{model}, {number} channels")
             panel.grid(alpha=0.3)
     for panel in panels[-1]:
