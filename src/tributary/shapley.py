@@ -565,15 +565,6 @@ def _check_enumerable(channels: int) -> None:
 
 # Tables
 
-CHANNEL_TOTALS = pa.schema(
-    [
-        pa.field("conversion_type", pa.string(), nullable=False),
-        pa.field("channel", pa.string(), nullable=False),
-        pa.field("conversions", pa.float64(), nullable=False),
-        pa.field("revenue", pa.float64(), nullable=False),
-    ]
-)
-
 MARKOV_COALITION_TOTALS = pa.schema(
     [
         pa.field("conversion_type", pa.string(), nullable=False),
@@ -597,39 +588,6 @@ CONVERSION_RATES = pa.schema(
         pa.field("method", pa.string(), nullable=False),
     ]
 )
-
-
-def attribute_channel_sets(table: pa.Table) -> pa.Table:
-    """Split each conversion type's conversions and revenue by Shapley value.
-
-    Parameters
-    ----------
-    table
-        Columns conversion_type (text), channel_set (list of text), conversions (count) and revenue
-        (currency units); any further columns and any number of rows per set.
-
-    Returns
-    -------
-    pyarrow.Table
-        Schema `CHANNEL_TOTALS`, one row per conversion type and channel, sorted. Per conversion
-        type, `conversions` adds up to the conversions of the sets and `revenue` to their revenue.
-    """
-    rows: list[dict[str, object]] = []
-    for conversion_type in sorted(table["conversion_type"].unique().to_pylist()):
-        part = table.filter(pc.equal(table["conversion_type"], conversion_type))
-        channel_sets = part["channel_set"].to_pylist()
-        conversions = shapley_values(channel_sets, part["conversions"].to_pylist())
-        revenue = shapley_values(channel_sets, part["revenue"].cast(pa.float64()).to_pylist())
-        rows += [
-            {
-                "conversion_type": conversion_type,
-                "channel": channel,
-                "conversions": conversions[channel],
-                "revenue": revenue[channel],
-            }
-            for channel in conversions
-        ]
-    return pa.Table.from_pylist(rows, schema=CHANNEL_TOTALS)
 
 
 def attribute_markov_coalitions(table: pa.Table, seed: int = 0) -> pa.Table:

@@ -23,14 +23,12 @@ from tributary.markov import (
     transition_counts,
 )
 from tributary.shapley import (
-    CHANNEL_TOTALS,
     CHANNELS_AT_ONCE,
     CONVERSION_RATES,
     MARKOV_COALITION_TOTALS,
     BoolArray,
     FloatArray,
     ShapleyEstimate,
-    attribute_channel_sets,
     attribute_conversion_rates,
     attribute_markov_coalitions,
     coalition_worth,
@@ -162,76 +160,6 @@ def test_an_empty_set_is_refused() -> None:
 def test_columns_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         shapley_values([["a"], ["b"]], [1])
-
-
-# Tables
-
-
-def set_table(*rows: tuple[str, str, int, str]) -> pa.Table:
-    types, channel_sets, conversions, revenue = zip(*rows, strict=True)
-    return pa.table(
-        {
-            "conversion_type": types,
-            "channel_set": pa.array([list(each) for each in channel_sets], pa.list_(pa.string())),
-            "conversions": conversions,
-            "revenue": pa.array([Decimal(amount) for amount in revenue], pa.decimal128(18, 2)),
-        }
-    )
-
-
-SETS = set_table(
-    ("signup", "ab", 5, "0"),
-    ("purchase", "a", 1, "10.00"),
-    ("purchase", "ab", 1, "40.50"),
-    ("purchase", "a", 1, "20.00"),
-    ("purchase", "b", 1, "-5.25"),
-)
-
-
-def test_table_keeps_conversion_types_apart_and_adds_up_rows() -> None:
-    result = attribute_channel_sets(SETS)
-
-    assert result.schema == CHANNEL_TOTALS
-    assert result.to_pylist() == [
-        {"conversion_type": "purchase", "channel": "a", "conversions": 2.5, "revenue": 50.25},
-        {"conversion_type": "purchase", "channel": "b", "conversions": 1.5, "revenue": 15.0},
-        {"conversion_type": "signup", "channel": "a", "conversions": 2.5, "revenue": 0.0},
-        {"conversion_type": "signup", "channel": "b", "conversions": 2.5, "revenue": 0.0},
-    ]
-
-
-def test_table_without_rows_gives_none() -> None:
-    result = attribute_channel_sets(SETS.slice(0, 0))
-
-    assert result.schema == CHANNEL_TOTALS
-    assert result.num_rows == 0
-
-
-def test_a_row_without_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one channel"):
-        attribute_channel_sets(set_table(("purchase", "", 1, "1.00")))
-
-
-def test_order_of_rows_does_not_change_a_bit() -> None:
-    rng = np.random.default_rng(1)
-    table = set_table(
-        *(
-            (
-                str(rng.choice(["purchase", "signup"])),
-                "".join(rng.choice(list(CHANNELS), size=rng.integers(1, 8))),
-                int(rng.integers(1, 9)),
-                f"{rng.integers(-500, 99_999) / 100:.2f}",
-            )
-            for _ in range(3_000)
-        )
-    )
-
-    expected = attribute_channel_sets(table)
-
-    assert expected.num_rows == 16
-    for _ in range(5):
-        shuffled = table.take(rng.permutation(table.num_rows))
-        assert attribute_channel_sets(shuffled).equals(expected)
 
 
 # Ordered values
@@ -705,7 +633,7 @@ def test_table_of_markov_coalitions_splits_conversions_and_revenue() -> None:
 
 def test_tables_without_rows_give_none() -> None:
     steps = attribute_markov_coalitions(step_table([]))
-    rates = attribute_conversion_rates(SETS.slice(0, 0).append_column("open_journeys", [[]]))
+    rates = attribute_conversion_rates(rate_table([("a", 1, 1)]).slice(0, 0))
 
     assert steps.schema == MARKOV_COALITION_TOTALS
     assert rates.schema == CONVERSION_RATES
