@@ -24,7 +24,7 @@ and steady state distributions for Markov chains".
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -476,7 +476,7 @@ def _chain(counts: TransitionCounts) -> FloatArray:
     """Arrange the chain of the counted steps, shape (n + 1, n + 3)."""
     n = len(counts.channels)
     # Steps from a channel to itself change nothing.
-    steps = np.where(np.eye(n, dtype=bool), 0.0, counts.steps)
+    steps = np.where(np.eye(n, dtype=bool), 0.0, counts.steps.toarray())
     ends = counts.conversions + counts.nulls > 0
     leads = np.zeros_like(ends)
     while not np.array_equal(leads, ends):
@@ -705,7 +705,7 @@ def _counted(steps: pa.Table, channels: Sequence[str] = ()) -> TransitionCounts:
     )
     nothing = np.zeros(len(channels))
     return transition_counts(
-        [*steps["from_state"].to_pylist(), *(START for _ in channels)],
+        [*((state,) for state in steps["from_state"].to_pylist()), *((START,) for _ in channels)],
         [*steps["to_state"].to_pylist(), *channels],
         np.append(steps["transitions_sum"].cast(pa.float64()).to_numpy(), nothing),
         np.append(steps["revenue_sum"].cast(pa.float64()).to_numpy(), nothing),
@@ -714,7 +714,8 @@ def _counted(steps: pa.Table, channels: Sequence[str] = ()) -> TransitionCounts:
 
 def _taken(counts: TransitionCounts, order: IntArray) -> TransitionCounts:
     """Take the channels in another order."""
-    return TransitionCounts(
+    return replace(
+        counts,
         channels=tuple(counts.channels[index] for index in order),
         starts=counts.starts[order],
         steps=counts.steps[np.ix_(order, order)],
@@ -726,8 +727,8 @@ def _taken(counts: TransitionCounts, order: IntArray) -> TransitionCounts:
 
 def _less(counts: TransitionCounts, part: TransitionCounts) -> TransitionCounts:
     """Subtract the counts of a part, over the same channels."""
-    return TransitionCounts(
-        channels=counts.channels,
+    return replace(
+        counts,
         starts=counts.starts - part.starts,
         steps=counts.steps - part.steps,
         conversions=counts.conversions - part.conversions,

@@ -14,7 +14,7 @@ from scipy.optimize import LinearConstraint, minimize
 from reference import reference_data
 from tributary.markov import channel_shares, count_transitions, removal_effects
 from tributary.raking import CHANNEL_WEIGHTS, channel_weights, rake
-from tributary.shapley import attribute_channel_sets
+from tributary.shapley import shapley_values
 
 CHANNELS = "abcdef"
 FloatArray = npt.NDArray[np.float64]
@@ -152,12 +152,10 @@ def test_totals_of_any_split_of_the_sets_are_met(sets: Sets, data: st.DataObject
 @given(set_tables)
 @settings(max_examples=30)
 def test_shapley_totals_give_equal_weights(sets: Sets) -> None:
-    table = set_table(sets).append_column("revenue", pa.array([0] * len(sets)))
-    shapley = attribute_channel_sets(table)
+    table = set_table(sets)
+    totals = shapley_values(table["channel_set"].to_pylist(), table["conversions"].to_pylist())
 
-    result = channel_weights(
-        table, shapley.append_column("attribution_model", pa.array(["shapley"] * len(shapley)))
-    )
+    result = channel_weights(table, total_table(totals, "shapley"))
 
     count = result.num_rows
     assert result["weight"].to_pylist() == pytest.approx([1 / count] * count)

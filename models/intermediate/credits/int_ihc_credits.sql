@@ -1,6 +1,6 @@
 -- grain: one row per conversion and touchpoint. initializer, holder and closer each add up to 1 per
 -- conversion (or are all 0, where no touch belongs to the phase); the three credits add up to ihc,
--- and ihc adds up to 1.
+-- and ihc adds up to 1. Conversions that the external service has answered take its shares.
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
@@ -22,6 +22,42 @@ ihc_channel_factors as (
 ihc_phase_weights as (
 
     select * from {{ ref('ihc_phase_weights') }}
+
+),
+
+service_credits as (
+
+    select * from {{ ref('stg_ihc_service__credits') }}
+
+),
+
+answered as (
+
+    -- An answer counts where it is about the very touches of the journey as it is now.
+    select
+        service_credits.source,
+        service_credits.conversion_id
+    from service_credits
+    inner join journey_touchpoints
+        on
+            service_credits.source = journey_touchpoints.source
+            and service_credits.conversion_id = journey_touchpoints.conversion_id
+            and service_credits.touchpoint_id = journey_touchpoints.touchpoint_id
+    group by service_credits.source, service_credits.conversion_id
+    having
+        count(*) = max(journey_touchpoints.journey_length)
+        and abs(sum(service_credits.ihc) - 1) < 1e-6
+
+),
+
+answers as (
+
+    select service_credits.*
+    from service_credits
+    inner join answered
+        on
+            service_credits.source = answered.source
+            and service_credits.conversion_id = answered.conversion_id
 
 ),
 
@@ -84,14 +120,34 @@ phases as (
 
 ),
 
+chosen as (
+
+    select
+        phases.source,
+        phases.conversion_id,
+        phases.touchpoint_id,
+        answers.ihc is not null as is_from_service,
+        answers.ihc as service_ihc,
+        coalesce(answers.initializer, phases.initializer) as initializer,
+        coalesce(answers.holder, phases.holder) as holder,
+        coalesce(answers.closer, phases.closer) as closer
+    from phases
+    left join answers
+        on
+            phases.source = answers.source
+            and phases.conversion_id = answers.conversion_id
+            and phases.touchpoint_id = answers.touchpoint_id
+
+),
+
 weighted as (
 
     select
-        phases.*,
-        phases.initializer * phase_weights.initializer_weight as initializer_weight,
-        phases.holder * phase_weights.holder_weight as holder_weight,
-        phases.closer * phase_weights.closer_weight as closer_weight
-    from phases
+        chosen.*,
+        chosen.initializer * phase_weights.initializer_weight as initializer_weight,
+        chosen.holder * phase_weights.holder_weight as holder_weight,
+        chosen.closer * phase_weights.closer_weight as closer_weight
+    from chosen
     cross join phase_weights
 
 ),
@@ -100,10 +156,10 @@ totalled as (
 
     select
         *,
-        initializer_weight + holder_weight + closer_weight as ihc_weight,
-        sum(initializer_weight + holder_weight + closer_weight) over (
-            partition by source, conversion_id
-        ) as conversion_weight
+        initializer_weight + holder_weight + closer_weight as touch_weight,
+        coalesce(
+            service_ihc, initializer_weight + holder_weight + closer_weight
+        ) as ihc_weight
     from weighted
 
 ),
@@ -116,13 +172,15 @@ final as (
         source,
         conversion_id,
         touchpoint_id,
+        is_from_service,
         initializer,
         holder,
         closer,
-        initializer_weight / conversion_weight as initializer_credit,
-        holder_weight / conversion_weight as holder_credit,
-        closer_weight / conversion_weight as closer_credit,
-        ihc_weight / conversion_weight as ihc
+        {% for phase in ['initializer', 'holder', 'closer'] %}
+        coalesce({{ phase }}_weight * (ihc_weight / nullif(touch_weight, 0)), ihc_weight / 3)
+        / sum(ihc_weight) over (partition by source, conversion_id) as {{ phase }}_credit,
+        {% endfor %}
+        ihc_weight / sum(ihc_weight) over (partition by source, conversion_id) as ihc
     from totalled
 
 )

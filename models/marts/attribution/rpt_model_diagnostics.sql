@@ -7,12 +7,6 @@ with enabled_models as (
 
 ),
 
-conversion_types as (
-
-    select distinct conversion_type from {{ ref('fct_conversions') }}
-
-),
-
 path_counts as (
 
     select * from {{ ref('int_path_counts') }}
@@ -28,6 +22,25 @@ markov_orders as (
 path_credit_weights as (
 
     select * from {{ ref('int_path_credit_weights') }}
+
+),
+
+ihc_credits as (
+
+    select * from {{ ref('int_ihc_credits') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('fct_conversions') }}
+
+),
+
+conversion_types as (
+
+    select distinct conversion_type
+    from conversions
 
 ),
 
@@ -138,6 +151,20 @@ diagnosed as (
         'iterative proportional fitting' as detail
     from path_credit_weights
     group by attribution_model, conversion_type
+    union all
+    select
+        'ihc' as attribution_model,
+        conversions.conversion_type,
+        'conversions answered by the external service' as diagnostic,
+        count(distinct case when ihc_credits.is_from_service then conversions.conversion_id end)
+            as value,
+        'the others by the built-in model' as detail
+    from conversions
+    left join ihc_credits
+        on
+            conversions.source = ihc_credits.source
+            and conversions.conversion_id = ihc_credits.conversion_id
+    group by conversions.conversion_type
 
 ),
 
