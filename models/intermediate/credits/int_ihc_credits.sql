@@ -126,11 +126,11 @@ chosen as (
         phases.source,
         phases.conversion_id,
         phases.touchpoint_id,
-        answers.ihc is not null as is_from_service,
         answers.ihc as service_ihc,
         coalesce(answers.initializer, phases.initializer) as initializer,
         coalesce(answers.holder, phases.holder) as holder,
-        coalesce(answers.closer, phases.closer) as closer
+        coalesce(answers.closer, phases.closer) as closer,
+        answers.ihc is not null as is_from_service
     from phases
     left join answers
         on
