@@ -6,13 +6,23 @@
             'daily_share', 'time_decay'
         ] + decay_weights().keys() | list + position_shares().keys() | list,
         'int_ihc_credits': ['ihc'],
-        'int_channel_weighted_credits': channel_total_models() + ['shapley']
+        'int_channel_weighted_credits': raked_models() + ['shapley']
     }) }}
 {% endmacro %}
 
 {#- Models with channel totals of their own; every other model's totals are the sums of its credits. -#}
 {% macro channel_total_models() %}
+    {{ return(raked_models()) }}
+{% endmacro %}
+
+{#- Models that give totals to channels alone; their credits are raked to those. -#}
+{% macro raked_models() %}
     {{ return(['markov', 'markov_shapley']) }}
+{% endmacro %}
+
+{#- Models that credit the (baseline) with what would have happened without any touch. -#}
+{% macro baseline_models() %}
+    {{ return([]) }}
 {% endmacro %}
 
 {#- Models that rpt_model_comparison has a column for; others are in its last columns. -#}

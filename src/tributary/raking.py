@@ -31,6 +31,9 @@ from scipy import sparse
 MET = 1e-9
 """A total is met if the credits miss it by at most this share of all conversions."""
 
+BASELINE = "(baseline)"
+"""What would have happened without any touch; it takes part in every journey."""
+
 NEGLIGIBLE = 1e-12
 """Totals of at most this share of all conversions count as 0."""
 
@@ -338,7 +341,7 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
         `weight` / the sum of the weights in S. `target_conversions` is the total to meet,
         `credited_conversions` what these weights credit over all sets, `solo_conversions` the
         conversions that no other channel touched: the least a channel can be credited with.
-        `is_met` says whether the credits miss the total by at most `MET` of the conversion type's
+        A model whose totals have a `(baseline)` has it take part in every journey. `is_met` says whether the credits miss the total by at most `MET` of the conversion type's
         conversions.
 
     Raises
@@ -356,8 +359,6 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
         named = pc.list_flatten(sets["channel_set"]).unique().to_pylist()
         channels = sorted({*named, *of_models["channel"].to_pylist()})
         membership, conversions = _distinct_sets(sets, channels)
-        solo = membership.sum(axis=1) == 1
-        solo_conversions = conversions[solo] @ membership[solo]
         tolerance = MET * conversions.sum()
         for model in sorted(of_models["attribution_model"].unique().to_pylist()):
             of_model = of_models.filter(pc.equal(of_models["attribution_model"], model))
@@ -368,8 +369,13 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
                     strict=True,
                 )
             )
-            targets = np.array([target.get(channel, 0.0) for channel in channels], np.float64)
-            raked = rake(membership, conversions, targets)
+            players = [name for name in channels if name != BASELINE or BASELINE in target]
+            members = membership[:, [channels.index(name) for name in players]]
+            if BASELINE in target:
+                members[:, players.index(BASELINE)] = True
+            solo_conversions = _solo_conversions(members, conversions)
+            targets = np.array([target.get(name, 0.0) for name in players], np.float64)
+            raked = rake(members, conversions, targets)
             rows += [
                 {
                     "attribution_model": model,
@@ -382,10 +388,16 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
                     "is_met": abs(raked.credited[place] - targets[place]) <= tolerance,
                     "iterations": raked.iterations,
                 }
-                for place, channel in enumerate(channels)
+                for place, channel in enumerate(players)
             ]
     rows.sort(key=lambda row: (row["attribution_model"], row["conversion_type"], row["channel"]))
     return pa.Table.from_pylist(rows, schema=CHANNEL_WEIGHTS)
+
+
+def _solo_conversions(members: BoolArray, conversions: FloatArray) -> FloatArray:
+    """Conversions of the sets of one channel, shape (channels,)."""
+    solo = members.sum(axis=1) == 1
+    return np.asarray(conversions[solo] @ members[solo], np.float64)
 
 
 def _distinct_sets(table: pa.Table, channels: list[str]) -> tuple[BoolArray, FloatArray]:

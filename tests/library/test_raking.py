@@ -394,3 +394,23 @@ def test_negative_or_missing_totals_are_refused(amount: float) -> None:
 def test_negative_conversions_are_refused() -> None:
     with pytest.raises(ValueError, match="Conversions to rake"):
         channel_weights(set_table({"ab": -1}), total_table({"a": 1.0}))
+
+
+def test_a_baseline_takes_part_in_every_journey_of_its_model_alone() -> None:
+    sets = set_table({"a": 3, "ab": 5})
+    totals = pa.concat_tables(
+        [
+            total_table({"a": 1, "b": 2, "(baseline)": 5}, "hazard"),
+            total_table({"a": 5, "b": 3}, "markov"),
+        ]
+    )
+
+    weights = channel_weights(sets, totals).to_pylist()
+
+    assert [(row["attribution_model"], row["channel"]) for row in weights] == [
+        ("hazard", "(baseline)"), ("hazard", "a"), ("hazard", "b"), ("markov", "a"), ("markov", "b"),
+    ]  # fmt: skip
+    assert [row["credited_conversions"] for row in weights] == pytest.approx([5, 1, 2, 5, 3])
+    assert [row["solo_conversions"] for row in weights] == [0, 0, 0, 3, 0]
+    base, a, b = (row["weight"] for row in weights[:3])
+    assert 3 * a / (a + base) + 5 * a / (a + b + base) == pytest.approx(1)
