@@ -1,0 +1,19 @@
+{#- Mean lives, in days, of the levels that the data-driven model sees. -#}
+{% macro person_day_scales() %}
+    {{ return([2, 8]) }}
+{% endmacro %}
+
+{#- Instants that the data-driven model draws from the time at risk, about, per conversion type. -#}
+{% macro drawn_person_days() %}
+    {{ return(60000) }}
+{% endmacro %}
+
+{#- Instants drawn from the time at risk of one person, at most. -#}
+{% macro drawn_per_person() %}
+    {{ return(8) }}
+{% endmacro %}
+
+{#- Conversions of one type that the data-driven model learns from, at most; more are sampled. -#}
+{% macro learned_conversions() %}
+    {{ return(20000) }}
+{% endmacro %}

@@ -1,0 +1,330 @@
+-- grain: one row per conversion type, source and person_day_id: a conversion of a person at risk,
+-- or an instant drawn from the time at risk. weight, known for conversions only, is additive over
+-- them: how many each stands for.
+-- Instants are drawn in two ways: at even chances over all time at risk, and some days after a
+-- touch, where more can be learned. Everything is drawn by hash, so a build draws the same again.
+{%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
+
+with touchpoints as (
+
+    select * from {{ ref('int_touchpoints') }}
+    where {{ until_reporting_end('touched_at') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('int_conversions') }}
+    where {{ until_reporting_end('converted_at') }}
+
+),
+
+journey_windows as (
+
+    select * from {{ ref('int_journey_windows') }}
+
+),
+
+journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+    where touch_number = 1
+
+),
+
+conversion_types as (
+
+    select * from {{ ref('int_conversion_types') }}
+
+),
+
+last_days as (
+
+    select max(cast(touched_at as date)) as last_date
+    from touchpoints
+    union all
+    select max(cast(converted_at as date)) as last_date
+    from conversions
+
+),
+
+observed as (
+
+    -- Nothing is known of the time after the last day with an event.
+    select {{ dbt.dateadd('day', 1, 'cast(max(last_date) as timestamp)') }} as ended_at
+    from last_days
+
+),
+
+people as (
+
+    select
+        source,
+        person_id,
+        min(touched_at) as entered_at
+    from touchpoints
+    group by source, person_id
+
+),
+
+at_risk as (
+
+    -- A person is at risk from the first touch on, as far as the reporting period goes.
+    select
+        people.source,
+        people.person_id,
+        people.entered_at,
+        {%- if start_date() %}
+        greatest(people.entered_at, timestamp '{{ start_date() }}') as begins_at,
+        {%- else %}
+        people.entered_at as begins_at,
+        {%- endif %}
+        observed.ended_at
+    from people
+    cross join observed
+
+),
+
+lasting as (
+
+    select
+        *,
+        {{ hours_between('begins_at', 'ended_at') }} / 24.0 as days_left
+    from at_risk
+    where begins_at < ended_at
+
+),
+
+rates as (
+
+    -- Instants to draw per person-day, and per touch.
+    select
+        (select least(1.0, {{ drawn_person_days() }} / 2.0 / nullif(count(*), 0)) from touchpoints)
+            as per_touch,
+        {{ drawn_person_days() }} / 2.0 / nullif(sum(days_left), 0) as per_day
+    from lasting
+
+),
+
+numbers as (
+
+    {%- for number in range(drawn_per_person()) %}
+    select {{ number }} as draw_number
+    {{- ' union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+paced as (
+
+    select
+        lasting.*,
+        least(rates.per_day, {{ drawn_per_person() }} / lasting.days_left) as per_day
+    from lasting
+    cross join rates
+
+),
+
+drawn_over_time as (
+
+    -- Whole numbers of instants whose mean is rate x days.
+    select
+        paced.source,
+        paced.person_id,
+        concat('time/', paced.person_id, '/', cast(numbers.draw_number as varchar))
+            as person_day_id,
+        paced.begins_at as starts_at,
+        cast(null as timestamp) as anchored_at,
+        paced.days_left
+        * {{ uniform_hash("concat('when/', cast(numbers.draw_number as varchar), '/', paced.source, '/', paced.person_id)") }}
+            as days_after
+    from paced
+    inner join numbers
+        on
+            numbers.draw_number < floor(
+                paced.days_left * paced.per_day
+                + {{ uniform_hash("concat('count/', paced.source, '/', paced.person_id)") }}
+            )
+
+),
+
+drawn_after_touches as (
+
+    -- Exponential delays with the mean lives of the scales, one as likely as the other.
+    select
+        touchpoints.source,
+        touchpoints.person_id,
+        concat('touch/', touchpoints.touchpoint_id) as person_day_id,
+        touchpoints.touched_at as starts_at,
+        touchpoints.touched_at as anchored_at,
+        -ln({{ uniform_hash("concat('delay/', touchpoints.source, '/', touchpoints.touchpoint_id)") }})
+        * case
+            when
+                {{ uniform_hash("concat('scale/', touchpoints.source, '/', touchpoints.touchpoint_id)") }}
+                < 0.5
+                then {{ person_day_scales()[0] }}
+            else {{ person_day_scales()[1] }}
+        end as days_after
+    from touchpoints
+    cross join rates
+    where
+        {{ uniform_hash("concat('touch/', touchpoints.source, '/', touchpoints.touchpoint_id)") }}
+        < rates.per_touch
+
+),
+
+drawn as (
+
+    select * from drawn_over_time
+    union all
+    select * from drawn_after_touches
+
+),
+
+placed as (
+
+    -- Rounded up to seconds, so that a touch is always before the instants drawn after it.
+    select
+        drawn.source,
+        drawn.person_id,
+        drawn.person_day_id,
+        drawn.anchored_at,
+        paced.entered_at,
+        paced.begins_at,
+        paced.ended_at,
+        paced.per_day,
+        {{ dbt.dateadd(
+            'second',
+            'cast(ceil(drawn.days_after * 86400.0) as bigint)',
+            'drawn.starts_at'
+        ) }} as observed_at
+    from drawn
+    inner join paced
+        on
+            drawn.source = paced.source
+            and drawn.person_id = paced.person_id
+
+),
+
+preceded as (
+
+    select
+        placed.source,
+        placed.person_id,
+        placed.person_day_id,
+        conversion_types.conversion_type,
+        placed.anchored_at,
+        placed.entered_at,
+        placed.per_day,
+        placed.observed_at,
+        max(conversions.converted_at) as previous_converted_at
+    from placed
+    inner join conversion_types
+        on placed.source = conversion_types.source
+    left join conversions
+        on
+            placed.source = conversions.source
+            and placed.person_id = conversions.person_id
+            and conversion_types.conversion_type = conversions.conversion_type
+            and placed.observed_at > conversions.converted_at
+    where
+        placed.observed_at >= placed.begins_at
+        and placed.observed_at < placed.ended_at
+    group by
+        placed.source,
+        placed.person_id,
+        placed.person_day_id,
+        conversion_types.conversion_type,
+        placed.anchored_at,
+        placed.entered_at,
+        placed.per_day,
+        placed.observed_at
+
+),
+
+opened as (
+
+    select
+        *,
+        greatest(
+            {{ lookback_opening('observed_at') }}, {{ scope_opening('previous_converted_at') }}
+        ) as window_opens_at
+    from preceded
+
+),
+
+ranked as (
+
+    select
+        journey_windows.source,
+        journey_windows.person_id,
+        journey_windows.conversion_id,
+        journey_windows.conversion_type,
+        journey_windows.revenue,
+        journey_windows.converted_at,
+        journey_windows.window_opens_at,
+        journey_windows.previous_converted_at,
+        people.entered_at,
+        row_number() over (
+            partition by
+                journey_windows.conversion_type, journey_touchpoints.conversion_id is not null
+            order by
+                md5(concat(journey_windows.source, '/', journey_windows.conversion_id)),
+                journey_windows.source,
+                journey_windows.conversion_id
+        ) as draw,
+        count(*) over (
+            partition by
+                journey_windows.conversion_type, journey_touchpoints.conversion_id is not null
+        ) as conversions
+    from journey_windows
+    inner join people
+        on
+            journey_windows.source = people.source
+            and journey_windows.person_id = people.person_id
+            and journey_windows.converted_at {{ at_conversion }} people.entered_at
+    left join journey_touchpoints
+        on
+            journey_windows.source = journey_touchpoints.source
+            and journey_windows.conversion_id = journey_touchpoints.conversion_id
+
+),
+
+final as (
+
+    select
+        source,
+        concat('conversion/', conversion_id) as person_day_id,
+        person_id,
+        conversion_type,
+        true as is_conversion,
+        cast(revenue as double) as revenue,
+        cast(greatest(conversions / {{ learned_conversions() }}.0, 1.0) as double) as weight,
+        cast(null as double) as per_day,
+        previous_converted_at is not null as is_repeat,
+        {{ hours_between('entered_at', 'converted_at') }} / 24.0 as days_at_risk,
+        window_opens_at,
+        converted_at as observed_at
+    from ranked
+    where draw <= {{ learned_conversions() }}
+    union all
+    -- An instant after a touch counts only while the touch does.
+    select
+        source,
+        person_day_id,
+        person_id,
+        conversion_type,
+        false as is_conversion,
+        cast(0 as double) as revenue,
+        cast(null as double) as weight,
+        cast(per_day as double) as per_day,
+        previous_converted_at is not null as is_repeat,
+        {{ hours_between('entered_at', 'observed_at') }} / 24.0 as days_at_risk,
+        window_opens_at,
+        observed_at
+    from opened
+    where anchored_at is null or anchored_at >= window_opens_at
+
+)
+
+select * from final

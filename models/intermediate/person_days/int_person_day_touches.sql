@@ -1,0 +1,75 @@
+-- grain: one row per conversion type, source, person_day_id and channel touched so far in the
+-- journey. level_<days> is additive over touches: each counts 1 and fades at that mean life.
+{%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
+
+with draws as (
+
+    select * from {{ ref('int_person_day_draws') }}
+
+),
+
+touchpoints as (
+
+    select * from {{ ref('int_touchpoints') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
+aged as (
+
+    select
+        draws.conversion_type,
+        draws.source,
+        draws.person_day_id,
+        touchpoints.channel,
+        {{ hours_between('touchpoints.touched_at', 'draws.observed_at') }} / 24.0 as age_days
+    from draws
+    inner join touchpoints
+        on
+            draws.source = touchpoints.source
+            and draws.person_id = touchpoints.person_id
+            and draws.window_opens_at <= touchpoints.touched_at
+            and draws.observed_at {{ at_conversion }} touchpoints.touched_at
+
+),
+
+aggregated as (
+
+    select
+        conversion_type,
+        source,
+        person_day_id,
+        channel,
+        {%- for days in person_day_scales() %}
+        sum(exp(-age_days / {{ days }}.0)) as level_{{ days }},
+        {%- endfor %}
+        count(*) as touches
+    from aged
+    group by conversion_type, source, person_day_id, channel
+
+),
+
+final as (
+
+    select
+        aggregated.conversion_type,
+        aggregated.source,
+        aggregated.person_day_id,
+        aggregated.channel,
+        coalesce(channels.channel_group = 'Direct', false) as is_behaviour,
+        {%- for days in person_day_scales() %}
+        aggregated.level_{{ days }},
+        {%- endfor %}
+        aggregated.touches
+    from aggregated
+    left join channels
+        on aggregated.channel = channels.channel
+
+)
+
+select * from final
