@@ -164,9 +164,9 @@ class _Ensemble:
     share_of_trees: float = 1.0
     calibration: tuple[float, float] = (0.0, 1.0)
 
-    def hazards(self, codes: FloatArray, log_linear: FloatArray) -> FloatArray:
+    def hazards(self, codes: npt.NDArray[np.float32], log_linear: FloatArray) -> FloatArray:
         """Hazards of the trees and of the linear model, shape (2, rows)."""
-        return np.exp(np.stack([self.trees.decision_function(codes), log_linear]))
+        return np.asarray(np.exp(np.stack([self.trees.decision_function(codes), log_linear])))
 
     def mixed(self, hazards: FloatArray) -> FloatArray:
         """Mix and calibrate."""
@@ -189,8 +189,9 @@ def fit_data_driven(data: PersonDays, seed: int = 0) -> DataDrivenFit:
     Returns
     -------
     DataDrivenFit
-        Deterministic given the seed and the order of the rows; the names and the order of channels
-        play no part, except where two channels have exactly the same number of touches.
+        Deterministic given the seed and the order of the rows. Names and order of channels play no
+        part beyond rounding, except where two channels are touched in as many rows with the same
+        total of levels.
 
     Raises
     ------
@@ -254,7 +255,7 @@ def fit_data_driven(data: PersonDays, seed: int = 0) -> DataDrivenFit:
 
 
 def _poisson_error(person: IntArray, amount: FloatArray, credits: FloatArray) -> FloatArray:
-    """Standard error of amount @ credits if every person is a draw of a Poisson process."""
+    """Take every person for a draw of a Poisson process: standard error of amount @ credits."""
     by_person = np.zeros((int(person.max(initial=-1)) + 1, credits.shape[1]))
     np.add.at(by_person, person, amount[:, None] * credits)
     return np.asarray(np.sqrt((by_person**2).sum(axis=0)))
@@ -262,10 +263,19 @@ def _poisson_error(person: IntArray, amount: FloatArray, credits: FloatArray) ->
 
 @dataclass(frozen=True)
 class _Columns:
-    """What the learners see: `codes` (rows, features) of the trees, the levels of all channels
-    first; `linear` (rows, features), centred and scaled, and `empty`, its value without touches.
+    """What the learners see, the levels of all channels first.
 
-    `is_touched` and `is_behaviour` are in the same order of channels.
+    Attributes
+    ----------
+    codes
+        Shape (rows, features): steps, for the trees.
+    linear, empty
+        Shape (rows, features) and (levels,): saturating, centred and scaled, for the linear model;
+        and what the levels are where no touch is.
+    is_touched, is_behaviour
+        As in the data, in the same order of channels as the levels.
+    scales
+        Number of levels of one channel.
     """
 
     codes: npt.NDArray[np.float32]
@@ -294,7 +304,7 @@ class _Columns:
 
 
 def _codes(values: FloatArray) -> npt.NDArray[np.float32]:
-    """Steps of each column, 0 for 0: quantiles of what is positive. The trees need no more."""
+    """Cut each column at quantiles of what is positive: 0 for 0, then steps from 1."""
     codes = np.zeros(values.shape, dtype=np.float32)
     steps = np.linspace(0, 1, LEVELS_OF_A_FEATURE)[1:-1]
     for column in range(values.shape[1]):
@@ -332,7 +342,9 @@ def _learn(
     predicted = np.empty(len(fold))
     for number, model in enumerate(models):
         others = fold != number
-        share, calibration = _mix(hazards[:, others], data.is_conversion[others], data.weight[others])
+        share, calibration = _mix(
+            hazards[:, others], data.is_conversion[others], data.weight[others]
+        )
         models[number] = _Ensemble(
             model.trees, model.coefficients, model.intercept, share, calibration
         )
@@ -423,12 +435,13 @@ def _quality(
     rate = np.full(len(weight), conversions / weight[~is_conversion].sum())
     intercept, slope = _calibration(predicted, is_conversion, weight)
     # Ten groups by predicted hazard with about as many predicted conversions each.
+    expected = np.where(is_conversion, 0.0, weight * predicted)
     order = np.argsort(predicted, kind="stable")
-    drawn = np.where(is_conversion, 0.0, weight)
-    expected = (drawn * predicted)[order].cumsum()
-    group = np.minimum((10 * expected / expected[-1]).astype(np.int64), 9)
-    expected_in = np.bincount(group, (drawn * predicted)[order], minlength=10)
-    observed_in = np.bincount(group, (weight * is_conversion)[order], minlength=10)
+    cumulative = expected[order].cumsum()
+    cuts = predicted[order][np.searchsorted(cumulative, cumulative[-1] * np.arange(1, 10) / 10)]
+    group = np.searchsorted(cuts, predicted, side="left")
+    expected_in = np.bincount(group, expected, minlength=10)
+    observed_in = np.bincount(group, weight * is_conversion, minlength=10)
     return {
         "auc": float(roc_auc_score(is_conversion, predicted, sample_weight=weight)),
         "log_loss": _log_loss(predicted, is_conversion, weight),

@@ -99,9 +99,9 @@ rates as (
 
     -- Instants to draw per person-day, and per touch.
     select
+        {{ drawn_person_days() }} / 2.0 / nullif(sum(days_left), 0) as per_day,
         (select least(1.0, {{ drawn_person_days() }} / 2.0 / nullif(count(*), 0)) from touchpoints)
-            as per_touch,
-        {{ drawn_person_days() }} / 2.0 / nullif(sum(days_left), 0) as per_day
+            as per_touch
     from lasting
 
 ),
@@ -118,8 +118,14 @@ numbers as (
 paced as (
 
     select
-        lasting.*,
-        least(rates.per_day, {{ drawn_per_person() }} / lasting.days_left) as per_day
+        lasting.source,
+        lasting.person_id,
+        lasting.entered_at,
+        lasting.begins_at,
+        lasting.ended_at,
+        lasting.days_left,
+        least(rates.per_day, {{ drawn_per_person() }} / lasting.days_left) as per_day,
+        rates.per_touch
     from lasting
     cross join rates
 
@@ -136,14 +142,14 @@ drawn_over_time as (
         paced.begins_at as starts_at,
         cast(null as timestamp) as anchored_at,
         paced.days_left
-        * {{ uniform_hash("concat('when/', cast(numbers.draw_number as varchar), '/', paced.source, '/', paced.person_id)") }}
+        * {{ uniform_hash('when', ['paced.source', 'paced.person_id', 'numbers.draw_number']) }}
             as days_after
     from paced
     inner join numbers
         on
             numbers.draw_number < floor(
                 paced.days_left * paced.per_day
-                + {{ uniform_hash("concat('count/', paced.source, '/', paced.person_id)") }}
+                + {{ uniform_hash('count', ['paced.source', 'paced.person_id']) }}
             )
 
 ),
@@ -157,10 +163,10 @@ drawn_after_touches as (
         concat('touch/', touchpoints.touchpoint_id) as person_day_id,
         touchpoints.touched_at as starts_at,
         touchpoints.touched_at as anchored_at,
-        -ln({{ uniform_hash("concat('delay/', touchpoints.source, '/', touchpoints.touchpoint_id)") }})
+        -ln({{ uniform_hash('delay', ['touchpoints.source', 'touchpoints.touchpoint_id']) }})
         * case
             when
-                {{ uniform_hash("concat('scale/', touchpoints.source, '/', touchpoints.touchpoint_id)") }}
+                {{ uniform_hash('scale', ['touchpoints.source', 'touchpoints.touchpoint_id']) }}
                 < 0.5
                 then {{ person_day_scales()[0] }}
             else {{ person_day_scales()[1] }}
@@ -168,7 +174,7 @@ drawn_after_touches as (
     from touchpoints
     cross join rates
     where
-        {{ uniform_hash("concat('touch/', touchpoints.source, '/', touchpoints.touchpoint_id)") }}
+        {{ uniform_hash('touch', ['touchpoints.source', 'touchpoints.touchpoint_id']) }}
         < rates.per_touch
 
 ),
@@ -193,6 +199,7 @@ placed as (
         paced.begins_at,
         paced.ended_at,
         paced.per_day,
+        paced.per_touch,
         {{ dbt.dateadd(
             'second',
             'cast(ceil(drawn.days_after * 86400.0) as bigint)',
@@ -216,6 +223,7 @@ preceded as (
         placed.anchored_at,
         placed.entered_at,
         placed.per_day,
+        placed.per_touch,
         placed.observed_at,
         max(conversions.converted_at) as previous_converted_at
     from placed
@@ -238,6 +246,7 @@ preceded as (
         placed.anchored_at,
         placed.entered_at,
         placed.per_day,
+        placed.per_touch,
         placed.observed_at
 
 ),
@@ -301,6 +310,7 @@ final as (
         cast(revenue as double) as revenue,
         cast(greatest(conversions / {{ learned_conversions() }}.0, 1.0) as double) as weight,
         cast(null as double) as per_day,
+        cast(null as double) as per_touch,
         previous_converted_at is not null as is_repeat,
         {{ hours_between('entered_at', 'converted_at') }} / 24.0 as days_at_risk,
         window_opens_at,
@@ -318,6 +328,7 @@ final as (
         cast(0 as double) as revenue,
         cast(null as double) as weight,
         cast(per_day as double) as per_day,
+        cast(per_touch as double) as per_touch,
         previous_converted_at is not null as is_repeat,
         {{ hours_between('entered_at', 'observed_at') }} / 24.0 as days_at_risk,
         window_opens_at,

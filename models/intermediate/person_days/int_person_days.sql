@@ -13,20 +13,6 @@ person_day_touches as (
 
 ),
 
-touchpoints as (
-
-    select * from {{ ref('int_touchpoints') }}
-    where {{ until_reporting_end('touched_at') }}
-
-),
-
-rates as (
-
-    select least(1.0, {{ drawn_person_days() }} / 2.0 / nullif(count(*), 0)) as per_touch
-    from touchpoints
-
-),
-
 levels as (
 
     -- The chance per day of being drawn after one of these touches, if every touch were drawn.
@@ -58,11 +44,10 @@ final as (
         draws.days_at_risk,
         cast(coalesce(
             draws.weight,
-            1.0 / (draws.per_day + rates.per_touch * coalesce(levels.per_touch_and_day, 0.0))
+            1.0 / (draws.per_day + draws.per_touch * coalesce(levels.per_touch_and_day, 0.0))
         ) as double) as weight,
         draws.observed_at
     from draws
-    cross join rates
     left join levels
         on
             draws.conversion_type = levels.conversion_type
