@@ -409,7 +409,12 @@ def _mix(
     ]
     best = float(shares[int(np.argmin(losses))])
     mixture = best * hazards[0] + (1 - best) * hazards[1]
-    return best, _calibration(mixture, is_conversion, weight)
+    intercept, slope = _calibration(mixture, is_conversion, weight)
+    if slope <= 0:
+        # What ranks people the wrong way round has learned nothing: everybody has the mean rate.
+        slope = 0.0
+        intercept = float(np.log(weight[is_conversion].sum() / weight[~is_conversion].sum()))
+    return best, (intercept, slope)
 
 
 def _calibration(
@@ -422,9 +427,7 @@ def _calibration(
     model = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(
         log_hazard[:, None], is_conversion, weight
     )
-    # A model that ranks people the wrong way round has learned nothing.
-    slope = max(float(model.coef_[0, 0]), 0.0)
-    return (float(model.intercept_[0]), slope)
+    return float(model.intercept_[0]), float(model.coef_[0, 0])
 
 
 def _quality(
