@@ -1,0 +1,36 @@
+{#-
+  Decays of the hazard model: mean lives in days, and whether what fades so slowly counts as
+  baseline (interest) rather than as effect. The same as in tributary.hazard.
+-#}
+{% macro hazard_decays() %}
+    {{ return([
+        {'days': 2, 'is_interest': false},
+        {'days': 8, 'is_interest': false},
+        {'days': 60, 'is_interest': true}
+    ]) }}
+{% endmacro %}
+
+{#- The decays that count as baseline, as a list of numbers to stand between parentheses. -#}
+{% macro interest_decay_days() -%}
+    {{ hazard_decays() | selectattr('is_interest') | map(attribute='days') | join(', ') }}
+{%- endmacro %}
+
+{#- What is left of a touch after some days, for a mean life in days. -#}
+{% macro faded(age_days, decay_days) -%}
+    exp(-({{ age_days }}) / {{ decay_days }}.0)
+{%- endmacro %}
+
+{#- Days of 24 hours from one time to a later one, with fractions. -#}
+{% macro days_between(earlier, later) -%}
+    ({{ hours_between(earlier, later) }} / 24.0)
+{%- endmacro %}
+
+{#- Days from a time to the end of its UTC day, with fractions: above 0, at most 1. -#}
+{% macro rest_of_day(column) -%}
+    (1.0 - {{ days_between("date_trunc('day', " ~ column ~ ")", column) }})
+{%- endmacro %}
+
+{#- Conversions of one type that the hazard model is fitted to, at most; more are sampled. -#}
+{% macro hazard_fitted_conversions() %}
+    {{ return(50000) }}
+{% endmacro %}

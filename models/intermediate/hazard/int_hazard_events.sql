@@ -1,0 +1,138 @@
+-- grain: one row per conversion that the hazard model is fitted to and feature present at it: the
+-- conversion's channel, ordinal and decay. Of many conversions of one type a sample is kept, and
+-- weight says how many each stands for. feature_value is additive over touches.
+with journey_windows as (
+
+    select * from {{ ref('int_journey_windows') }}
+
+),
+
+journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
+touchpoints as (
+
+    select * from {{ ref('int_hazard_touchpoints') }}
+
+),
+
+people as (
+
+    select
+        source,
+        person_id,
+        min(touched_at) as entered_at
+    from touchpoints
+    group by source, person_id
+
+),
+
+at_risk as (
+
+    -- A person is at risk from the first touch on.
+    select
+        journey_windows.source,
+        journey_windows.conversion_id,
+        journey_windows.conversion_type,
+        journey_windows.previous_converted_at is not null as is_repeat,
+        row_number() over (
+            partition by journey_windows.conversion_type
+            order by
+                md5(concat(journey_windows.source, '/', journey_windows.conversion_id)),
+                journey_windows.source,
+                journey_windows.conversion_id
+        ) as draw,
+        count(*) over (partition by journey_windows.conversion_type) as conversions
+    from journey_windows
+    inner join people
+        on
+            journey_windows.source = people.source
+            and journey_windows.person_id = people.person_id
+            and journey_windows.converted_at
+            {{ '>=' if include_touch_at_conversion() else '>' }} people.entered_at
+
+),
+
+sampled as (
+
+    select
+        *,
+        greatest(conversions / {{ hazard_fitted_conversions() }}.0, 1.0) as weight
+    from at_risk
+    where draw <= {{ hazard_fitted_conversions() }}
+
+),
+
+touched as (
+
+    select
+        sampled.source,
+        sampled.conversion_id,
+        sampled.conversion_type,
+        sampled.weight,
+        touchpoints.channel,
+        touchpoints.ordinal,
+        {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
+            as age_days
+    from sampled
+    inner join journey_touchpoints
+        on
+            sampled.source = journey_touchpoints.source
+            and sampled.conversion_id = journey_touchpoints.conversion_id
+    inner join touchpoints
+        on
+            journey_touchpoints.source = touchpoints.source
+            and journey_touchpoints.touchpoint_id = touchpoints.touchpoint_id
+
+),
+
+faded as (
+
+    select
+        source,
+        conversion_id,
+        conversion_type,
+        weight,
+        channel,
+        ordinal,
+        {%- for decay in hazard_decays() %}
+        sum({{ faded('age_days', decay.days) }}) as left_{{ decay.days }},
+        {%- endfor %}
+        count(*) as touches
+    from touched
+    group by source, conversion_id, conversion_type, weight, channel, ordinal
+
+),
+
+final as (
+
+    {%- for decay in hazard_decays() %}
+    select
+        source,
+        conversion_id,
+        conversion_type,
+        channel,
+        cast(ordinal as integer) as ordinal,
+        cast({{ decay.days }} as double) as decay_days,
+        left_{{ decay.days }} as feature_value,
+        cast(weight as double) as weight
+    from faded
+    union all
+    {%- endfor %}
+    select
+        source,
+        conversion_id,
+        conversion_type,
+        '(baseline)' as channel,
+        case when is_repeat then 1 else 0 end as ordinal,
+        cast(0 as double) as decay_days,
+        cast(1 as double) as feature_value,
+        cast(weight as double) as weight
+    from sampled
+
+)
+
+select * from final

@@ -1,0 +1,125 @@
+-- grain: one row per conversion type, channel, ordinal and decay. exposure, in person-days of the
+-- reporting period, is additive.
+with impulses as (
+
+    select * from {{ ref('int_hazard_impulses') }}
+
+),
+
+touchpoints as (
+
+    select * from {{ ref('int_hazard_touchpoints') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('int_conversions') }}
+    where {{ until_reporting_end('converted_at') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
+last_days as (
+
+    select max(cast(touched_at as date)) as last_date
+    from touchpoints
+    union all
+    select max(cast(converted_at as date)) as last_date
+    from conversions
+
+),
+
+observed as (
+
+    -- Nothing is known of the time after the last event.
+    select max(last_date) as last_date
+    from last_days
+
+),
+
+lasting as (
+
+    -- Whole days from the midnight after the impulse to the end of the observation, and of those
+    -- the days before the reporting period, which do not count.
+    select
+        impulses.*,
+        cast(
+            {{ dbt.datediff('impulses.impulse_date', 'observed.last_date', 'day') }} as double
+        ) as days_left,
+        {%- if start_date() %}
+        impulses.impulse_date < date '{{ start_date() }}' as is_early,
+        cast(
+            {{ dbt.datediff('impulses.impulse_date', "date '" ~ start_date() ~ "'", 'day') }} - 1
+            as double
+        ) as days_early
+        {%- else %}
+        false as is_early,
+        cast(0 as double) as days_early
+        {%- endif %}
+    from impulses
+    cross join observed
+    where impulses.impulse_date <= observed.last_date
+
+),
+
+remaining as (
+
+    -- Person-days from the midnight on, per unit of mass at midnight.
+    select
+        *,
+        case
+            when decay_days = 0 then days_left
+            else decay_days * (1 - exp(-days_left / nullif(decay_days, 0)))
+        end as ahead,
+        case
+            when not is_early then 0
+            when decay_days = 0 then days_early
+            else decay_days * (1 - exp(-days_early / nullif(decay_days, 0)))
+        end as before_period
+    from lasting
+
+),
+
+aggregated as (
+
+    select
+        conversion_type,
+        channel,
+        ordinal,
+        decay_days,
+        sum(
+            case when is_early then 0 else exposure end
+            + mass_at_midnight * (ahead - before_period)
+        ) as exposure
+    from remaining
+    group by conversion_type, channel, ordinal, decay_days
+
+),
+
+final as (
+
+    select
+        aggregated.conversion_type,
+        aggregated.channel,
+        cast(aggregated.ordinal as integer) as ordinal,
+        cast(aggregated.decay_days as double) as decay_days,
+        aggregated.channel = '(baseline)'
+        or aggregated.decay_days in (
+            {{ interest_decay_days() }}
+        )
+        or coalesce(channels.channel_group = 'Direct', false) as is_baseline,
+        -- Differences of large sums may miss 0 by a rounding error.
+        greatest(aggregated.exposure, 0) as exposure
+    from aggregated
+    left join channels
+        on aggregated.channel = channels.channel
+
+)
+
+select * from final
