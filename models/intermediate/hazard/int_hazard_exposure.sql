@@ -110,9 +110,7 @@ final as (
         cast(aggregated.ordinal as integer) as ordinal,
         cast(aggregated.decay_days as double) as decay_days,
         aggregated.channel = '(baseline)'
-        or aggregated.decay_days in (
-            {{ interest_decay_days() }}
-        )
+        or aggregated.decay_days in ({{ interest_decay_days() }})
         or coalesce(channels.channel_group = 'Direct', false) as is_baseline,
         -- Differences of large sums may miss 0 by a rounding error.
         greatest(aggregated.exposure, 0) as exposure

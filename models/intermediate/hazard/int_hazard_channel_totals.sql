@@ -1,0 +1,99 @@
+-- grain: one row per conversion type and channel, (baseline) among them. conversions and revenue
+-- are additive and add up to the attributed conversions and their revenue; the rest is not.
+with credits as (
+
+    select * from {{ ref('int_hazard_credits') }}
+
+),
+
+journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
+journey_windows as (
+
+    select * from {{ ref('int_journey_windows') }}
+
+),
+
+results as (
+
+    select * from {{ ref('hazard') }}
+    where kind = 'channel_total'
+
+),
+
+credited as (
+
+    select
+        journey_touchpoints.conversion_type,
+        journey_touchpoints.channel,
+        credits.hazard_with_baseline as credit,
+        credits.hazard_with_baseline * journey_windows.revenue as credited_revenue
+    from credits
+    inner join journey_touchpoints
+        on
+            credits.source = journey_touchpoints.source
+            and credits.conversion_id = journey_touchpoints.conversion_id
+            and credits.touchpoint_id = journey_touchpoints.touchpoint_id
+    inner join journey_windows
+        on
+            credits.source = journey_windows.source
+            and credits.conversion_id = journey_windows.conversion_id
+    union all
+    select
+        journey_touchpoints.conversion_type,
+        '(baseline)' as channel,
+        credits.baseline_share as credit,
+        credits.baseline_share * journey_windows.revenue as credited_revenue
+    from credits
+    inner join journey_touchpoints
+        on
+            credits.source = journey_touchpoints.source
+            and credits.conversion_id = journey_touchpoints.conversion_id
+            and credits.touchpoint_id = journey_touchpoints.touchpoint_id
+    inner join journey_windows
+        on
+            credits.source = journey_windows.source
+            and credits.conversion_id = journey_windows.conversion_id
+    where journey_touchpoints.touch_number = 1
+
+),
+
+aggregated as (
+
+    select
+        conversion_type,
+        channel,
+        cast(sum(credit) as double) as conversions,
+        cast(sum(credited_revenue) as double) as revenue
+    from credited
+    group by conversion_type, channel
+
+),
+
+final as (
+
+    -- The interval is about the sum of the credits of all conversions; the fit may have seen a
+    -- sample, and conversions outside the lookback window, which are baseline and not attributed.
+    select
+        aggregated.conversion_type,
+        aggregated.channel,
+        aggregated.conversions,
+        aggregated.revenue,
+        cast(results.std_error as double) as std_error,
+        cast(
+            greatest(aggregated.conversions - results.value + results.low, 0.0) as double
+        ) as conversions_low,
+        cast(aggregated.conversions - results.value + results.high as double) as conversions_high
+    from aggregated
+    left join results
+        on
+            aggregated.conversion_type = results.conversion_type
+            and aggregated.channel = results.name
+
+)
+
+select * from final

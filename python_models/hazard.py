@@ -1,0 +1,13 @@
+"""Person-time hazard from exposure and the features of conversions."""
+
+from typing import Any
+
+from tributary.hazard import attribute_person_time
+from tributary.relations import as_arrow
+
+
+def model(dbt: Any, session: Any) -> Any:
+    """One row per coefficient, channel total and diagnostic; see tributary.hazard."""
+    return attribute_person_time(
+        as_arrow(dbt.ref("int_hazard_exposure")), as_arrow(dbt.ref("int_hazard_events"))
+    )
