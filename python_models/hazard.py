@@ -1,4 +1,4 @@
-"""Person-time hazard from exposure and the features of conversions."""
+"""Person-time hazard from exposure, the features of conversions and a sample of person-time."""
 
 from typing import Any
 
@@ -9,5 +9,7 @@ from tributary.relations import as_arrow
 def model(dbt: Any, session: Any) -> Any:
     """One row per coefficient, channel total and diagnostic; see tributary.hazard."""
     return attribute_person_time(
-        as_arrow(dbt.ref("int_hazard_exposure")), as_arrow(dbt.ref("int_hazard_events"))
+        as_arrow(dbt.ref("int_hazard_exposure")),
+        as_arrow(dbt.ref("int_hazard_events")),
+        as_arrow(dbt.ref("int_hazard_points")),
     )

@@ -34,3 +34,20 @@
 {% macro hazard_fitted_conversions() %}
     {{ return(50000) }}
 {% endmacro %}
+
+{#- Moments of person-time that stand for all of it, from people and from touches, about. -#}
+{% macro hazard_sampled_moments() %}
+    {{ return(30000) }}
+{% endmacro %}
+
+{#- Nodes of Gauss-Legendre quadrature on [0, 1]: the same as in tributary.log_hazard. -#}
+{% macro gauss_legendre_nodes() %}
+    {{ return([
+        {'place': 0.033765242898423975, 'weight': 0.08566224618958525},
+        {'place': 0.16939530676686776, 'weight': 0.18038078652406947},
+        {'place': 0.3806904069584015, 'weight': 0.23395696728634546},
+        {'place': 0.6193095930415985, 'weight': 0.23395696728634546},
+        {'place': 0.8306046932331322, 'weight': 0.18038078652406947},
+        {'place': 0.966234757101576, 'weight': 0.08566224618958525}
+    ]) }}
+{% endmacro %}

@@ -15,3 +15,12 @@
 {% macro default__hours_between(earlier, later) -%}
     (date_diff('microsecond', {{ earlier }}, {{ later }}) / 3600000000.0)
 {%- endmacro %}
+
+{#- The time some days (24 hours each, with fractions, an expression) after another. -#}
+{% macro days_later(column, days) -%}
+    {{ return(adapter.dispatch('days_later', 'tributary')(column, days)) }}
+{%- endmacro %}
+
+{% macro default__days_later(column, days) -%}
+    ({{ column }} + to_microseconds(cast(floor(({{ days }}) * 86400000000.0) as bigint)))
+{%- endmacro %}

@@ -1,4 +1,4 @@
-"""Person-time hazard with a baseline: how much sooner did a person convert because of a channel?
+"""Person-time hazard with a baseline: how much sooner did people convert thanks to a channel.
 
 While a person is at risk, the hazard of converting is the sum of a baseline and of what every
 earlier touch adds, which fades:
@@ -8,12 +8,15 @@ earlier touch adds, which fades:
 
 One feature is one combination of channel, ordinal (how often the channel had touched the person:
 1, 2, 3 and more) and decay. With x the features of a person at a time, the log likelihood
-sum over conversions of log(x'b) - b'T needs the features at the conversions and, of everybody else,
-only the exposure T of each feature: its total over all person-time.
+sum over conversions of log(x'b) - b'T needs the features at the conversions and, of everybody
+else, only the exposure T of each feature: its total over all person-time.
 
 Some features are baseline: being at risk, direct visits, and of every channel a part that fades
 slowly. People who are often touched are often the interested ones, who would convert anyway; that
 shows as a rate that stays high long after the touch, while what the touch itself causes fades.
+
+Where channels multiply each other's effect, the hazard has a log link instead
+(`tributary.log_hazard`); held-out conversions decide.
 
 Source of the method: additive (Hawkes-like) intensities in attribution after Zhang, Wei, Ren
 (2014); EM for mixtures of non-negative rates after Shepp and Vardi (1982); acceleration SQUAREM by
@@ -29,6 +32,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
+
+from tributary.log_hazard import LogFit, fit_log_link, saturated, shapley_shares
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,6 +51,12 @@ STD_ERROR_FACTOR = 1.1
 """Widens bootstrap intervals: refits from the same features are a little too much alike."""
 
 NORMAL_97_5 = 1.959963984540054
+
+FOLDS = 4
+"""Parts that conversions are dealt into for validation."""
+
+MOST_LOG_COLUMNS = 200
+"""The log link is tried with up to 100 channels: it needs a dense design."""
 
 
 class Feature(NamedTuple):
@@ -71,6 +82,22 @@ class Feature(NamedTuple):
 
 
 @dataclass(frozen=True)
+class PersonTimeSample:
+    """Moments of people at risk that stand for all person-time.
+
+    Attributes
+    ----------
+    values
+        Sparse, shape (q, p): the features at each moment, at least 0.
+    weights
+        Shape (q,): person-days each moment stands for, at least 0.
+    """
+
+    values: sparse.csr_array
+    weights: FloatArray
+
+
+@dataclass(frozen=True)
 class PersonTime:
     """All that the additive model needs to know, of n conversions and p features.
 
@@ -84,12 +111,15 @@ class PersonTime:
         Sparse, shape (n, p): the features at each conversion, at least 0.
     weights
         Shape (n,): how many conversions each row stands for, at least 0.
+    points
+        A sample of person-time for the log link, or None.
     """
 
     features: tuple[Feature, ...]
     exposure: FloatArray
     values: sparse.csr_array
     weights: FloatArray
+    points: "PersonTimeSample | None" = None
 
     def __post_init__(self) -> None:
         """Check shapes and ranges.
@@ -374,12 +404,13 @@ def merge_ordinals(data: PersonTime) -> tuple[PersonTime, IntArray]:
     adding = sparse.csr_array(
         (np.ones(len(into)), (np.arange(len(into)), into)), shape=(len(into), len(features))
     )
-    exposure = np.bincount(into, data.exposure, minlength=len(features))
-    return PersonTime(features, exposure, data.values @ adding, data.weights), into
+    exposure = np.bincount(into, data.exposure, minlength=len(features)).astype(np.float64)
+    merged_values = sparse.csr_array(data.values @ adding)
+    return PersonTime(features, exposure, merged_values, data.weights), into
 
 
-def held_out_log_likelihood(data: PersonTime, folds: int = 4, seed: int = 0) -> float:
-    """Log likelihood per conversion of conversions that were not fitted.
+def held_out_log_likelihood(data: PersonTime, seed: int = 0) -> float:
+    """Log likelihood per conversion of conversions that the additive hazard was not fitted to.
 
     A Poisson process of which each event is kept at random with probability q is again one, with q
     times the hazard. So conversions are dealt into folds at random, a fold is scored with the
@@ -389,8 +420,6 @@ def held_out_log_likelihood(data: PersonTime, folds: int = 4, seed: int = 0) -> 
     ----------
     data
         Conversions and person-time.
-    folds
-        At least 2.
     seed
         Seed of the dealing.
 
@@ -398,25 +427,25 @@ def held_out_log_likelihood(data: PersonTime, folds: int = 4, seed: int = 0) -> 
     -------
     float
         Zero where there is no conversion.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 folds.
     """
-    if folds < 2:
-        raise ValueError(f"There are {folds} folds; there must be at least 2.")
     n = len(data.weights)
     if n == 0:
         return 0.0
-    fold = np.random.default_rng(seed).permutation(n) % folds
-    kept = (fold[:, None] != np.arange(folds)) * data.weights[:, None]
-    rates = maximize_likelihood(data.values, data.exposure * (1 - 1 / folds), kept).coefficients
+    fold = _dealt(n, seed)
+    kept = (fold[:, None] != np.arange(FOLDS)) * data.weights[:, None]
+    rates = maximize_likelihood(
+        data.values, data.exposure * (1 - 1 / FOLDS), kept, tolerance=0.1
+    ).coefficients
     hazard = (data.values @ rates)[np.arange(n), fold]
     # What training never saw keeps a little hazard: a fold must not be judged by one conversion.
     floor = 1e-6 * data.weights.sum() / max(data.exposure.sum(), np.finfo(np.float64).tiny)
     log_hazard = data.weights @ np.log(np.maximum(hazard, floor))
     return float((log_hazard - (data.exposure @ rates).mean()) / data.weights.sum())
+
+
+def _dealt(n: int, seed: int) -> IntArray:
+    """Fold of each conversion, all of about the same size."""
+    return np.random.default_rng(seed).permutation(n) % FOLDS
 
 
 def perturbed_coefficients(
@@ -483,8 +512,12 @@ class HazardFit:
     ----------
     features
         The p features of the data.
+    is_log
+        Whether the link is the logarithm.
     coefficients
-        Shape (p,): conversions per person-day and unit of each feature.
+        Shape (p,). Additive: conversions per person-day and unit of each feature. Log: what one
+        minus exp(-feature), added up over ordinals, adds to the log hazard; of `BASELINE`, the log
+        hazard without any touch.
     channels
         The channels, sorted, `BASELINE` first.
     conversions
@@ -493,39 +526,36 @@ class HazardFit:
         Shape (channels,): standard error of `conversions`.
     low, high
         Shape (channels,): 95 % interval of `conversions`.
-    has_ordinals
-        Whether first, second and later touches of a channel count differently.
     held_out
-        Log likelihood per held-out conversion.
+        Log likelihood per held-out conversion of each form of the model that was tried: additive,
+        additive_ordinals (first, second and later touches count differently), log.
     """
 
     features: tuple[Feature, ...]
+    is_log: bool
     coefficients: FloatArray
     channels: tuple[str, ...]
     conversions: FloatArray
     std_error: FloatArray
     low: FloatArray
     high: FloatArray
-    has_ordinals: bool
-    held_out: float
+    held_out: dict[str, float]
 
 
 def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
-    """Fit the additive hazard and say what every channel brought about, with intervals.
+    """Fit the hazard and say what every channel brought about, with intervals.
 
-    Whether the ordinal of a touch matters is decided by the likelihood of held-out conversions.
-    The credit of a feature in one conversion is its part of the hazard, b x / x'b, and over all
-    conversions it is b T. Intervals come from refits with Poisson weights on the conversions
-    (`perturbed_coefficients`).
+    The form is decided by the likelihood of held-out conversions: whether the ordinal of a touch
+    matters, and, where there is a sample of person-time, whether the link is the logarithm.
 
     Parameters
     ----------
     data
         Conversions and person-time.
     draws
-        Number of refits, at least 2.
+        Number of draws for the intervals, at least 2.
     seed
-        Seed of refits and validation.
+        Seed of draws and validation.
 
     Returns
     -------
@@ -540,33 +570,158 @@ def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
     if draws < 2:
         raise ValueError(f"There are {draws} draws; there must be at least 2.")
     merged, into = merge_ordinals(data)
-    simple, rich = (
-        held_out_log_likelihood(merged, seed=seed),
-        held_out_log_likelihood(data, seed=seed),
-    )
-    has_ordinals = rich > simple
-    if has_ordinals:
-        merged, into = data, np.arange(len(data.features))
-
-    best = maximize_likelihood(merged.values, merged.exposure, merged.weights[:, None])
-    refits = perturbed_coefficients(merged, best.coefficients[:, 0], draws, seed)
-    channels, owner = channel_of(merged.features)
-    per_channel = np.zeros((len(channels), len(merged.features)))
-    per_channel[owner, np.arange(len(owner))] = merged.exposure
-    conversions = (per_channel @ best.coefficients)[:, 0]
-    std_error = (per_channel @ refits).std(axis=1, ddof=1)
+    held_out = {
+        "additive": held_out_log_likelihood(merged, seed),
+        "additive_ordinals": held_out_log_likelihood(data, seed),
+    }
+    log_link = _LogLink.of(data)
+    if log_link:
+        held_out["log"] = log_link.held_out(seed)
+    form = max(held_out, key=lambda name: held_out[name])
+    if log_link and form == "log":
+        coefficients, conversions, std_error = log_link.fit()
+    elif form == "additive":
+        coefficients, conversions, std_error = _fit_additive(merged, draws, seed)
+        coefficients = coefficients[into]
+    else:
+        coefficients, conversions, std_error = _fit_additive(data, draws, seed)
     reach = NORMAL_97_5 * STD_ERROR_FACTOR * std_error
     return HazardFit(
         features=data.features,
-        coefficients=best.coefficients[into, 0],
-        channels=channels,
+        is_log=form == "log",
+        coefficients=coefficients,
+        channels=channel_of(data.features)[0],
         conversions=conversions,
         std_error=std_error,
         low=np.maximum(conversions - reach, 0),
         high=conversions + reach,
-        has_ordinals=has_ordinals,
-        held_out=max(simple, rich),
+        held_out=held_out,
     )
+
+
+def _fit_additive(
+    data: PersonTime, draws: int, seed: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Coefficients, and conversions of each channel with standard errors.
+
+    The credit of a feature in one conversion is its part of the hazard, b x / x'b; at the maximum
+    the credits of all conversions add up to b T.
+    """
+    best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
+    coefficients = best.coefficients[:, 0]
+    draws_of = perturbed_coefficients(data, coefficients, draws, seed)
+    channels, owner = channel_of(data.features)
+    per_channel = np.zeros((len(channels), len(owner)))
+    per_channel[owner, np.arange(len(owner))] = data.exposure
+    return (
+        coefficients,
+        per_channel @ coefficients,
+        (per_channel @ draws_of).std(axis=1, ddof=1),
+    )
+
+
+@dataclass(frozen=True)
+class _LogLink:
+    """The data as the log link needs them: dense designs of shape (n, r) and (q, r).
+
+    `column_of`, of shape (p,), is the column of each feature, or -1; `channel_of_column`, of shape
+    (r,), the place of the channel among those of `channel_of`, 0 for the baseline.
+    """
+
+    data: PersonTime
+    design: FloatArray
+    point_design: FloatArray
+    point_weights: FloatArray
+    column_of: IntArray
+    channel_of_column: IntArray
+
+    @classmethod
+    def of(cls, data: PersonTime) -> "_LogLink | None":
+        """Arrange the data; None where the log link cannot or need not be tried."""
+        points = data.points
+        if points is None or not points.weights.sum() > 0 or not data.weights.sum() > 0:
+            return None
+        # Ordinals are added up; what fades slowly stands for interest, which the log link leaves
+        # to the intercepts: it would take the place of lasting effects.
+        keys = [
+            (feature.channel, feature.decay_days)
+            if feature.decay_days in EFFECT_DECAY_DAYS
+            else (feature.channel, float(-feature.ordinal))
+            if feature.channel == BASELINE and feature.ordinal > 0
+            else None
+            for feature in data.features
+        ]
+        columns = sorted({key for key in keys if key})
+        if len(columns) > MOST_LOG_COLUMNS:
+            return None
+        place = {key: index for index, key in enumerate(columns)}
+        column_of = np.array([place[key] if key else -1 for key in keys], dtype=np.int64)
+        channel_of_column = np.zeros(len(columns) + 1, dtype=np.int64)
+        owner = channel_of(data.features)[1]
+        channel_of_column[column_of[column_of >= 0] + 1] = owner[column_of >= 0]
+        return cls(
+            data=data,
+            design=saturated(data.values, column_of, len(columns)),
+            point_design=saturated(points.values, column_of, len(columns)),
+            point_weights=points.weights,
+            column_of=column_of,
+            channel_of_column=channel_of_column,
+        )
+
+    def held_out(self, seed: int) -> float:
+        """Log likelihood per conversion of conversions that were not fitted."""
+        weights = self.data.weights
+        fold = _dealt(len(weights), seed)
+        total = 0.0
+        for number in range(FOLDS):
+            out = fold == number
+            if weights[~out].sum() > 0:
+                fit = self._maximum(weights * ~out, self.point_weights * (1 - 1 / FOLDS))
+                mass = self.point_weights @ np.exp(self.point_design @ fit.coefficients)
+                total += weights[out] @ (self.design[out] @ fit.coefficients) - mass / FOLDS
+        return float(total / weights.sum())
+
+    def _maximum(self, weights: FloatArray, point_weights: FloatArray) -> LogFit:
+        return fit_log_link(self.design, weights, self.point_design, point_weights)
+
+    def _shares(self, coefficients: FloatArray) -> FloatArray:
+        """Shapley value of each channel in each conversion, the baseline first."""
+        channels = len(channel_of(self.data.features)[0])
+        into = np.zeros((len(coefficients), channels))
+        into[np.arange(len(coefficients)), self.channel_of_column] = coefficients
+        into[:, 0] = 0.0
+        shares = shapley_shares(self.design @ into)
+        shares[:, 0] = 1 - shares.sum(axis=1)
+        return shares
+
+    def fit(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Coefficients of the features, and conversions of each channel with standard errors.
+
+        A conversion's influence is its own credit and what it does to the coefficients (delta
+        method); the sample of person-time adds its own.
+        """
+        weights = self.data.weights
+        fit = self._maximum(weights, self.point_weights)
+        shares = self._shares(fit.coefficients)
+        slopes = np.zeros((len(fit.coefficients), shares.shape[1]))
+        for index in range(len(fit.coefficients)):
+            moved = fit.coefficients.copy()
+            moved[index] += 1e-4
+            slopes[index] = weights @ (self._shares(moved) - shares) / 1e-4
+        response = np.linalg.solve(fit.information, slopes)
+        influence = weights[:, None] * (shares + self.design @ response)
+        expected = self.point_weights * np.exp(self.point_design @ fit.coefficients)
+        of_points = expected[:, None] * (self.point_design @ response)
+        std_error = np.sqrt((influence**2).sum(axis=0) + (of_points**2).sum(axis=0))
+
+        known = self.column_of >= 0
+        coefficients = np.where(known, fit.coefficients[self.column_of + 1], 0.0)
+        for index, feature in enumerate(self.data.features):
+            if feature.channel == BASELINE:
+                # The indicator of being at risk is saturated like everything else.
+                coefficients[index] *= -np.expm1(-1.0) * known[index]
+                coefficients[index] += fit.coefficients[0]
+        return coefficients, weights @ shares, std_error
 
 
 def channel_of(features: Sequence[Feature]) -> tuple[tuple[str, ...], IntArray]:
@@ -585,7 +740,9 @@ def channel_of(features: Sequence[Feature]) -> tuple[tuple[str, ...], IntArray]:
     return tuple(place), np.array(owner, dtype=np.int64)
 
 
-def read_person_time(exposure: pa.Table, events: pa.Table) -> dict[str, PersonTime]:
+def read_person_time(
+    exposure: pa.Table, events: pa.Table, points: pa.Table | None = None
+) -> dict[str, PersonTime]:
     """Arrange exposures and features, given as rows, into arrays.
 
     Parameters
@@ -594,18 +751,21 @@ def read_person_time(exposure: pa.Table, events: pa.Table) -> dict[str, PersonTi
         Columns conversion_type, channel, ordinal, decay_days, is_baseline and exposure, one row per
         feature; any further columns.
     events
-        Columns conversion_type, source, conversion_id, channel, ordinal, decay_days, feature_value
-        and weight, one row per conversion and feature that is present; any further columns.
+        Columns conversion_type, source, moment_id (of the conversion), channel, ordinal,
+        decay_days, feature_value and weight, one row per conversion and feature that is present;
+        any further columns.
+    points
+        The same columns for a sample of person-time, or None.
 
     Returns
     -------
     dict
-        Conversion type to its data, sorted; conversions are sorted by source and id.
+        Conversion type to its data, sorted; moments are sorted by source and id.
 
     Raises
     ------
     ValueError
-        If a conversion has a feature that has no exposure row.
+        If a moment has a feature that has no exposure row.
     """
     key = ["channel", "ordinal", "decay_days"]
     read = {}
@@ -619,32 +779,43 @@ def read_person_time(exposure: pa.Table, events: pa.Table) -> dict[str, PersonTi
             )
         )
         column = part.select(key).append_column("column", pa.array(np.arange(len(part))))
-        present = events.filter(pc.equal(events["conversion_type"], conversion_type))
-        conversions = (
-            present.group_by(["source", "conversion_id"])
-            .aggregate([("weight", "max")])
-            .sort_by([("source", "ascending"), ("conversion_id", "ascending")])
-        )
-        row = conversions.append_column("row", pa.array(np.arange(len(conversions))))
-        placed = present.join(column, key).join(row, ["source", "conversion_id"])
-        if placed["column"].null_count:
-            raise ValueError(
-                f"A conversion of type {conversion_type} has a feature without exposure."
-            )
-        values = sparse.csr_array(
-            (
-                placed["feature_value"].cast(pa.float64()).to_numpy(),
-                (placed["row"].to_numpy(), placed["column"].to_numpy()),
-            ),
-            shape=(len(conversions), len(features)),
-        )
+        values, weights = _read_rows(events, conversion_type, column)
+        sample = None
+        if points is not None:
+            sample = PersonTimeSample(*_read_rows(points, conversion_type, column))
         read[conversion_type] = PersonTime(
             features=features,
             exposure=part["exposure"].cast(pa.float64()).to_numpy(),
             values=values,
-            weights=conversions["weight_max"].cast(pa.float64()).to_numpy(),
+            weights=weights,
+            points=sample,
         )
     return read
+
+
+def _read_rows(
+    table: pa.Table, conversion_type: str, column: pa.Table
+) -> tuple[sparse.csr_array, FloatArray]:
+    """Arrange features, one row each, into a sparse array, and read the weights."""
+    key = ["channel", "ordinal", "decay_days"]
+    present = table.filter(pc.equal(table["conversion_type"], conversion_type))
+    moments = (
+        present.group_by(["source", "moment_id"])
+        .aggregate([("weight", "max")])
+        .sort_by([("source", "ascending"), ("moment_id", "ascending")])
+    )
+    row = moments.append_column("row", pa.array(np.arange(len(moments))))
+    placed = present.join(column, key).join(row, ["source", "moment_id"])
+    if placed["column"].null_count:
+        raise ValueError(f"A person of type {conversion_type} has a feature without exposure.")
+    values = sparse.csr_array(
+        (
+            placed["feature_value"].cast(pa.float64()).to_numpy(),
+            (placed["row"].to_numpy(), placed["column"].to_numpy()),
+        ),
+        shape=(len(moments), len(column)),
+    )
+    return values, moments["weight_max"].cast(pa.float64()).to_numpy()
 
 
 RESULTS = pa.schema(
@@ -665,12 +836,14 @@ RESULTS = pa.schema(
 channel) and diagnostic."""
 
 
-def attribute_person_time(exposure: pa.Table, events: pa.Table) -> pa.Table:
+def attribute_person_time(
+    exposure: pa.Table, events: pa.Table, points: pa.Table | None = None
+) -> pa.Table:
     """Fit the hazard of each conversion type.
 
     Parameters
     ----------
-    exposure, events
+    exposure, events, points
         See `read_person_time`.
 
     Returns
@@ -679,7 +852,7 @@ def attribute_person_time(exposure: pa.Table, events: pa.Table) -> pa.Table:
         Schema `RESULTS`, sorted. Channel totals add up to the conversions of the events.
     """
     rows: list[dict[str, object]] = []
-    for conversion_type, data in read_person_time(exposure, events).items():
+    for conversion_type, data in read_person_time(exposure, events, points).items():
         fit = fit_hazard(data)
         rows += [
             {
@@ -708,9 +881,9 @@ def attribute_person_time(exposure: pa.Table, events: pa.Table) -> pa.Table:
         diagnostics = {
             "conversions": float(data.weights.sum()),
             "conversions_fitted": float(len(data.weights)),
-            "has_ordinals": float(fit.has_ordinals),
-            "held_out_log_likelihood": fit.held_out,
+            "is_log_link": float(fit.is_log),
         }
+        diagnostics |= {f"held_out_{form}": value for form, value in fit.held_out.items()}
         rows += [
             {"conversion_type": conversion_type, "kind": "diagnostic", "name": name, "value": value}
             for name, value in diagnostics.items()

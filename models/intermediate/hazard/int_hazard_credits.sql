@@ -31,9 +31,25 @@ channels as (
 
 ),
 
+diagnostics as (
+
+    select * from {{ ref('int_hazard_diagnostics') }}
+
+),
+
+links as (
+
+    select
+        conversion_type,
+        diagnostic_value = 1 as is_log_link
+    from diagnostics
+    where diagnostic = 'is_log_link'
+
+),
+
 per_feature as (
 
-    -- One row per channel and ordinal, its decays side by side.
+    -- One row per channel and ordinal, its decays side by side. Behaviour is baseline.
     select
         coefficients.conversion_type,
         coefficients.channel,
@@ -88,30 +104,25 @@ aged as (
 
 ),
 
-hazards as (
+faded as (
 
-    -- What each touch adds to the hazard at the conversion: as effect, and as sign of interest.
     select
         aged.source,
         aged.conversion_id,
         aged.touchpoint_id,
         aged.journey_length,
+        aged.channel,
+        links.is_log_link,
         per_feature.is_behaviour,
-        coalesce(at_risk.coefficient, 0.0) as hazard_at_risk,
-        {%- for decay in hazard_decays() if not decay.is_interest %}
-        {{ '+ ' if not loop.first -}}
-        coalesce(per_feature.coefficient_{{ decay.days }}, 0.0)
-        * {{ faded('aged.age_days', decay.days) }}
+        {%- for decay in hazard_decays() %}
+        per_feature.coefficient_{{ decay.days }},
+        {{ faded('aged.age_days', decay.days) }} as left_{{ decay.days }},
         {%- endfor %}
-            as hazard_of_effect,
-        {%- for decay in hazard_decays() if decay.is_interest %}
-        {{ '+ ' if not loop.first -}}
-        coalesce(per_feature.coefficient_{{ decay.days }}, 0.0)
-        * {{ faded('aged.age_days', decay.days) }}
-        {%- endfor %}
-            as hazard_of_interest
+        coalesce(at_risk.coefficient, 0.0) as coefficient_at_risk
     from aged
-    left join per_feature
+    inner join links
+        on aged.conversion_type = links.conversion_type
+    inner join per_feature
         on
             aged.conversion_type = per_feature.conversion_type
             and aged.channel = per_feature.channel
@@ -123,48 +134,170 @@ hazards as (
 
 ),
 
-totals as (
+-- Additive link: a touch's share of the hazard at the conversion.
+
+hazards as (
 
     select
-        *,
-        sum(hazard_of_effect) over (partition by source, conversion_id) as hazard_of_effects,
-        hazard_at_risk + sum(hazard_of_effect + hazard_of_interest) over (
+        source,
+        conversion_id,
+        touchpoint_id,
+        journey_length,
+        case when is_behaviour then 0.0 else 1.0 end * (
+            0.0
+            {%- for decay in hazard_decays() if not decay.is_interest %}
+            + coefficient_{{ decay.days }} * left_{{ decay.days }}
+            {%- endfor %}
+        ) as hazard_of_effect,
+        coefficient_at_risk + sum(
+            0.0
+            {%- for decay in hazard_decays() %}
+            + coefficient_{{ decay.days }} * left_{{ decay.days }}
+            {%- endfor %}
+        ) over (partition by source, conversion_id) as hazard_total
+    from faded
+    where not is_log_link
+
+),
+
+-- Log link: the hazard is a product of factors; a channel's share is its Shapley value (see
+-- tributary.log_hazard), divided among its touches by what is left of each.
+
+of_touches as (
+
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        journey_length,
+        channel,
+        is_behaviour,
+        {%- for decay in hazard_decays() if not decay.is_interest %}
+        coefficient_{{ decay.days }},
+        sum(left_{{ decay.days }}) over (
+            partition by source, conversion_id, channel
+        ) as adstock_{{ decay.days }},
+        {%- endfor %}
+        0.0
+        {%- for decay in hazard_decays() if not decay.is_interest %}
+        + greatest(coefficient_{{ decay.days }}, 0.0) * left_{{ decay.days }}
+        {%- endfor %}
+            as touch_weight,
+        row_number() over (
+            partition by source, conversion_id, channel
+            order by touchpoint_id
+        ) as touch_of_channel
+    from faded
+    where is_log_link
+
+),
+
+of_channels as (
+
+    select
+        source,
+        conversion_id,
+        channel,
+        case when is_behaviour then 0.0 else 1.0 end * greatest(
+            0.0
+            {%- for decay in hazard_decays() if not decay.is_interest %}
+            + coefficient_{{ decay.days }} * (1.0 - exp(-adstock_{{ decay.days }}))
+            {%- endfor %},
+            0.0
+        ) as log_factor
+    from of_touches
+    where touch_of_channel = 1
+
+),
+
+products as (
+
+    select
+        source,
+        conversion_id,
+        channel,
+        exp(log_factor) - 1.0 as gain,
+        {%- for node in gauss_legendre_nodes() %}
+        sum(ln(1.0 + {{ node.place }} * (exp(log_factor) - 1.0))) over (
             partition by source, conversion_id
-        ) as hazard_total
-    from hazards
+        ) as log_product_{{ loop.index }},
+        {%- endfor %}
+        sum(log_factor) over (partition by source, conversion_id) as log_total
+    from of_channels
+
+),
+
+channel_shares as (
+
+    select
+        source,
+        conversion_id,
+        channel,
+        0.0
+        {%- for node in gauss_legendre_nodes() %}
+        + {{ node.weight }} * gain / (1.0 + {{ node.place }} * gain)
+        * exp(log_product_{{ loop.index }} - log_total)
+        {%- endfor %}
+            as channel_share
+    from products
 
 ),
 
 shares as (
+
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        journey_length,
+        coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard_with_baseline
+    from hazards
+    union all
+    select
+        of_touches.source,
+        of_touches.conversion_id,
+        of_touches.touchpoint_id,
+        of_touches.journey_length,
+        coalesce(
+            channel_shares.channel_share * of_touches.touch_weight / nullif(
+                sum(of_touches.touch_weight) over (
+                    partition by of_touches.source, of_touches.conversion_id, of_touches.channel
+                ),
+                0
+            ),
+            0.0
+        ) as hazard_with_baseline
+    from of_touches
+    inner join channel_shares
+        on
+            of_touches.source = channel_shares.source
+            and of_touches.conversion_id = channel_shares.conversion_id
+            and of_touches.channel = channel_shares.channel
+
+),
+
+summed as (
+
+    select
+        *,
+        sum(hazard_with_baseline) over (partition by source, conversion_id) as caused
+    from shares
+
+),
+
+final as (
 
     -- Where no touch of a conversion has an effect, its touches share equally.
     select
         source,
         conversion_id,
         touchpoint_id,
-        coalesce(
-            hazard_of_effect / nullif(hazard_of_effects, 0), cast(1.0 as double) / journey_length
-        ) as hazard,
-        case
-            when is_behaviour then 0.0
-            else coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0)
-        end as hazard_with_baseline
-    from totals
-
-),
-
-final as (
-
-    select
-        source,
-        conversion_id,
-        touchpoint_id,
-        hazard,
         hazard_with_baseline,
-        greatest(
-            1.0 - sum(hazard_with_baseline) over (partition by source, conversion_id), 0.0
-        ) as baseline_share
-    from shares
+        1.0 - caused as baseline_share,
+        coalesce(
+            hazard_with_baseline / nullif(caused, 0), cast(1.0 as double) / journey_length
+        ) as hazard
+    from summed
 
 )
 

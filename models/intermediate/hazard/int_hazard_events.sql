@@ -112,7 +112,7 @@ final as (
     {%- for decay in hazard_decays() %}
     select
         source,
-        conversion_id,
+        conversion_id as moment_id,
         conversion_type,
         channel,
         cast(ordinal as integer) as ordinal,
@@ -124,7 +124,7 @@ final as (
     {%- endfor %}
     select
         source,
-        conversion_id,
+        conversion_id as moment_id,
         conversion_type,
         '(baseline)' as channel,
         case when is_repeat then 1 else 0 end as ordinal,

@@ -6,16 +6,9 @@ with impulses as (
 
 ),
 
-touchpoints as (
+observed as (
 
-    select * from {{ ref('int_hazard_touchpoints') }}
-
-),
-
-conversions as (
-
-    select * from {{ ref('int_conversions') }}
-    where {{ until_reporting_end('converted_at') }}
+    select * from {{ ref('int_hazard_observed') }}
 
 ),
 
@@ -25,39 +18,18 @@ channels as (
 
 ),
 
-last_days as (
-
-    select max(cast(touched_at as date)) as last_date
-    from touchpoints
-    union all
-    select max(cast(converted_at as date)) as last_date
-    from conversions
-
-),
-
-observed as (
-
-    -- Nothing is known of the time after the last event.
-    select max(last_date) as last_date
-    from last_days
-
-),
-
 lasting as (
 
     -- Whole days from the midnight after the impulse to the end of the observation, and of those
     -- the days before the reporting period, which do not count.
     select
         impulses.*,
-        cast(
-            {{ dbt.datediff('impulses.impulse_date', 'observed.last_date', 'day') }} as double
-        ) as days_left,
+        {{ days_between('cast(impulses.impulse_date as timestamp)', 'observed.ends_at') }} - 1.0
+            as days_left,
         {%- if start_date() %}
-        impulses.impulse_date < date '{{ start_date() }}' as is_early,
-        cast(
-            {{ dbt.datediff('impulses.impulse_date', "date '" ~ start_date() ~ "'", 'day') }} - 1
-            as double
-        ) as days_early
+        impulses.impulse_date < cast(observed.opens_at as date) as is_early,
+        {{ days_between('cast(impulses.impulse_date as timestamp)', 'observed.opens_at') }} - 1.0
+            as days_early
         {%- else %}
         false as is_early,
         cast(0 as double) as days_early

@@ -54,12 +54,12 @@ lasting as (
         {%- if journey_scope() == 'since_last_conversion' and lookback_days() %}
         least(
             used_up.used_up_at,
-            {{ days_before('touchpoints.touched_at', '-' ~ lookback_days()) }}
+            {{ days_later('touchpoints.touched_at', lookback_days()) }}
         ) as ends_at
         {%- elif journey_scope() == 'since_last_conversion' %}
         used_up.used_up_at as ends_at
         {%- elif lookback_days() %}
-        {{ days_before('touchpoints.touched_at', '-' ~ lookback_days()) }} as ends_at
+        {{ days_later('touchpoints.touched_at', lookback_days()) }} as ends_at
         {%- else %}
         cast(null as timestamp) as ends_at
         {%- endif %}

@@ -1,0 +1,36 @@
+-- grain: one row: the time that is observed, from opens_at (null: the first touch) until ends_at.
+with touchpoints as (
+
+    select * from {{ ref('int_hazard_touchpoints') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('int_conversions') }}
+    where {{ until_reporting_end('converted_at') }}
+
+),
+
+last_days as (
+
+    select max(cast(touched_at as date)) as last_date
+    from touchpoints
+    union all
+    select max(cast(converted_at as date)) as last_date
+    from conversions
+
+),
+
+final as (
+
+    -- Nothing is known of the time after the day of the last event.
+    select
+        max(last_date) as last_date,
+        cast(max(last_date) + 1 as timestamp) as ends_at,
+        cast({{ "'" ~ start_date() ~ "'" if start_date() else 'null' }} as timestamp) as opens_at
+    from last_days
+
+)
+
+select * from final

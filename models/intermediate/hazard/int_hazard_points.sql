@@ -1,0 +1,287 @@
+-- grain: one row per sampled moment of a person at risk, conversion type and feature present at it:
+-- the moment's channel, ordinal and decay. weight is the person-days a moment stands for: moments
+-- are denser after touches, where the hazard changes, and stand for less there.
+{%- set effect_decays = hazard_decays() | rejectattr('is_interest') | list %}
+
+with touchpoints as (
+
+    select * from {{ ref('int_hazard_touchpoints') }}
+
+),
+
+conversion_types as (
+
+    select * from {{ ref('int_conversion_types') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('int_conversions') }}
+
+),
+
+observed as (
+
+    select * from {{ ref('int_hazard_observed') }}
+
+),
+
+entered as (
+
+    select
+        touchpoints.source,
+        touchpoints.person_id,
+        count(*) as touches,
+        greatest(min(touchpoints.touched_at), max(observed.opens_at)) as begins_at,
+        max(observed.ends_at) as ends_at
+    from touchpoints
+    cross join observed
+    group by touchpoints.source, touchpoints.person_id
+
+),
+
+people as (
+
+    select
+        source,
+        person_id,
+        begins_at,
+        ends_at,
+        {{ days_between('begins_at', 'ends_at') }} as days_at_risk,
+        {{ hazard_sampled_moments() }}.0 / count(*) over () as moments_per_person,
+        least({{ hazard_sampled_moments() }}.0 / sum(touches) over (), 1.0) as moments_per_touch
+    from entered
+
+),
+
+draws as (
+
+    {% for draw in range(20) -%}
+    select {{ draw }} as draw
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+person_moments as (
+
+    -- Anywhere in the person's time, with equal chances.
+    select
+        people.source,
+        people.person_id,
+        concat('p', draws.draw, '/', people.person_id) as moment_id,
+        {{ hashed_uniform("concat('time ', draw, people.source, '/', people.person_id)") }}
+        * people.days_at_risk as days_after,
+        people.begins_at as starts_at
+    from people
+    inner join draws
+        on
+            {{ hashed_uniform("concat('draw ', draw, people.source, '/', people.person_id)") }}
+            < people.moments_per_person - draws.draw
+
+),
+
+touch_draws as (
+
+    select
+        touchpoints.source,
+        touchpoints.person_id,
+        concat('t', touchpoints.touchpoint_id) as moment_id,
+        {{ hashed_uniform("concat('time ', touchpoints.source, '/', touchpoint_id)") }} as u_time,
+        {{ hashed_uniform("concat('life ', touchpoints.source, '/', touchpoint_id)") }} as u_life,
+        touchpoints.touched_at
+    from touchpoints
+    inner join people
+        on
+            touchpoints.source = people.source
+            and touchpoints.person_id = people.person_id
+            and {{ hashed_uniform("concat('draw ', touchpoints.source, '/', touchpoint_id)") }}
+            < people.moments_per_touch
+
+),
+
+touch_moments as (
+
+    -- After a touch, as long as an effect may last.
+    select
+        source,
+        person_id,
+        moment_id,
+        -ln(1.0 - u_time) * case
+            {%- for decay in effect_decays %}
+            when u_life < {{ loop.index }}.0 / {{ loop.length }} then {{ decay.days }}
+            {%- endfor %}
+        end as days_after,
+        touched_at as starts_at
+    from touch_draws
+
+),
+
+moments as (
+
+    select
+        sampled.source,
+        sampled.person_id,
+        sampled.moment_id,
+        people.moments_per_touch,
+        least(people.moments_per_person, 20.0) / people.days_at_risk as moments_per_day,
+        {{ days_later('sampled.starts_at', 'sampled.days_after') }} as happened_at,
+        people.begins_at,
+        people.ends_at
+    from (
+        select * from person_moments
+        union all
+        select * from touch_moments
+    ) as sampled
+    inner join people
+        on
+            sampled.source = people.source
+            and sampled.person_id = people.person_id
+
+),
+
+within_time as (
+
+    select *
+    from moments
+    where happened_at >= begins_at and happened_at < ends_at
+
+),
+
+last_conversions as (
+
+    select
+        within_time.source,
+        within_time.moment_id,
+        conversions.conversion_type,
+        max(conversions.converted_at) as last_converted_at
+    from within_time
+    inner join conversions
+        on
+            within_time.source = conversions.source
+            and within_time.person_id = conversions.person_id
+            and within_time.happened_at > conversions.converted_at
+    group by within_time.source, within_time.moment_id, conversions.conversion_type
+
+),
+
+aged as (
+
+    select
+        within_time.source,
+        within_time.moment_id,
+        within_time.moments_per_day,
+        within_time.moments_per_touch,
+        within_time.happened_at,
+        conversion_types.conversion_type,
+        touchpoints.channel,
+        touchpoints.ordinal,
+        last_conversions.last_converted_at is not null as is_repeat,
+        {{ days_between('touchpoints.touched_at', 'within_time.happened_at') }} as age_days,
+        touchpoints.touched_at >= greatest(
+            {{ lookback_opening('within_time.happened_at') }},
+            {{ scope_opening('last_conversions.last_converted_at') }}
+        ) as is_present
+    from within_time
+    inner join conversion_types
+        on within_time.source = conversion_types.source
+    inner join touchpoints
+        on
+            within_time.source = touchpoints.source
+            and within_time.person_id = touchpoints.person_id
+            and within_time.happened_at >= touchpoints.touched_at
+    left join last_conversions
+        on
+            within_time.source = last_conversions.source
+            and within_time.moment_id = last_conversions.moment_id
+            and conversion_types.conversion_type = last_conversions.conversion_type
+
+),
+
+weighted as (
+
+    -- A moment stands for as many person-days as there are days per moment at its place.
+    select
+        source,
+        moment_id,
+        conversion_type,
+        is_repeat,
+        1.0 / (
+            moments_per_day + moments_per_touch * sum(
+                {%- for decay in effect_decays %}
+                {{ '+ ' if not loop.first -}}
+                {{ faded('age_days', decay.days) }} / {{ decay.days * loop.length }}.0
+                {%- endfor %}
+            )
+        ) as weight
+    from aged
+    group by source, moment_id, conversion_type, is_repeat, moments_per_day, moments_per_touch
+
+),
+
+faded as (
+
+    select
+        source,
+        moment_id,
+        conversion_type,
+        channel,
+        ordinal,
+        {%- for decay in hazard_decays() %}
+        sum({{ faded('age_days', decay.days) }}) as left_{{ decay.days }},
+        {%- endfor %}
+        count(*) as touches
+    from aged
+    where is_present
+    group by source, moment_id, conversion_type, channel, ordinal
+
+),
+
+features as (
+
+    {%- for decay in hazard_decays() %}
+    select
+        source,
+        moment_id,
+        conversion_type,
+        channel,
+        cast(ordinal as integer) as ordinal,
+        cast({{ decay.days }} as double) as decay_days,
+        left_{{ decay.days }} as feature_value
+    from faded
+    union all
+    {%- endfor %}
+    select
+        source,
+        moment_id,
+        conversion_type,
+        '(baseline)' as channel,
+        case when is_repeat then 1 else 0 end as ordinal,
+        cast(0 as double) as decay_days,
+        cast(1 as double) as feature_value
+    from weighted
+
+),
+
+final as (
+
+    select
+        features.source,
+        features.moment_id,
+        features.conversion_type,
+        features.channel,
+        features.ordinal,
+        features.decay_days,
+        features.feature_value,
+        cast(weighted.weight as double) as weight
+    from features
+    inner join weighted
+        on
+            features.source = weighted.source
+            and features.moment_id = weighted.moment_id
+            and features.conversion_type = weighted.conversion_type
+
+)
+
+select * from final

@@ -1,0 +1,507 @@
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from tributary.hazard import (
+    BASELINE,
+    EFFECT_DECAY_DAYS,
+    INTEREST_DECAY_DAYS,
+    RESULTS,
+    Feature,
+    PersonTime,
+    PersonTimeSample,
+    attribute_person_time,
+    channel_of,
+    count_person_time,
+    fit_hazard,
+    held_out_log_likelihood,
+    maximize_likelihood,
+    merge_ordinals,
+    perturbed_coefficients,
+    read_person_time,
+)
+
+FloatArray = npt.NDArray[np.float64]
+END = 40.0
+
+
+class Events(NamedTuple):
+    touch_person: npt.NDArray[np.int64]
+    touch_day: FloatArray
+    touch_channel: list[str]
+    conversion_person: npt.NDArray[np.int64]
+    conversion_day: FloatArray
+
+
+def market(
+    seed: int, effects: dict[str, float], people: int = 4_000, base: float = 0.002
+) -> tuple[Events, dict[str, int]]:
+    """People touched at random; every conversion is drawn with the cause it truly has."""
+    rng = np.random.default_rng(seed)
+    persons, days, channels = [], [], []
+    buyers, bought, causes = [], [], []
+    for channel, effect in effects.items():
+        person = np.repeat(np.arange(people), rng.poisson(1.0, size=people))
+        day = rng.random(len(person)) * END
+        persons.append(person)
+        days.append(day)
+        channels += [channel] * len(person)
+        # A touch brings about a Poisson number of conversions, later by its mean life of 4 days.
+        brought = np.repeat(np.arange(len(person)), rng.poisson(effect, size=len(person)))
+        at = day[brought] + rng.exponential(4.0, size=len(brought))
+        buyers.append(person[brought][at < END])
+        bought.append(at[at < END])
+        causes += [channel] * int((at < END).sum())
+    anyway = np.repeat(np.arange(people), rng.poisson(base * END, size=people))
+    buyers.append(anyway)
+    bought.append(rng.random(len(anyway)) * END)
+    events = Events(
+        np.concatenate(persons),
+        np.concatenate(days),
+        channels,
+        np.concatenate(buyers),
+        np.concatenate(bought),
+    )
+    return events, {channel: causes.count(channel) for channel in effects}
+
+
+def counted(
+    events: Events, behaviour: tuple[str, ...] = (), *, uses_up: bool = False
+) -> PersonTime:
+    return count_person_time(*events, END, behaviour=behaviour, uses_up=uses_up)
+
+
+@pytest.fixture(scope="module")
+def small_market() -> tuple[PersonTime, dict[str, int]]:
+    events, truth = market(1, {"a": 0.10, "b": 0.05, "c": 0.0})
+    return counted(events), truth
+
+
+# Counting
+
+
+def random_events() -> st.SearchStrategy[Events]:
+    days = st.integers(1, 39).map(float)
+    touches = st.lists(
+        st.tuples(st.integers(0, 3), days, st.sampled_from("ab")), min_size=1, max_size=12
+    )
+    conversions = st.lists(st.tuples(st.integers(0, 3), days.map(lambda d: d + 0.5)), max_size=6)
+    return st.builds(
+        lambda t, c: Events(
+            np.array([row[0] for row in t], dtype=np.int64),
+            np.array([row[1] for row in t]),
+            [row[2] for row in t],
+            np.array([row[0] for row in c], dtype=np.int64),
+            np.array([row[1] for row in c], dtype=np.float64),
+        ),
+        touches,
+        conversions,
+    )
+
+
+def features_by_definition(
+    events: Events, person: int, day: float, uses_up: bool
+) -> dict[tuple[str, int, float], float]:
+    """Walk through the touches of a person up to a moment."""
+    found: dict[tuple[str, int, float], float] = {}
+    seen: dict[str, int] = {}
+    earlier = [
+        at
+        for who, at in zip(events.conversion_person, events.conversion_day, strict=True)
+        if who == person and at < day
+    ]
+    touches = sorted(
+        (at, index)
+        for index, at in enumerate(events.touch_day)
+        if events.touch_person[index] == person
+    )
+    if not touches or touches[0][0] >= day:
+        return found
+    found[(BASELINE, int(bool(earlier)), 0.0)] = 1.0
+    for at, index in touches:
+        channel = events.touch_channel[index]
+        seen[channel] = seen.get(channel, 0) + 1
+        if at < day and not (uses_up and any(at < bought for bought in earlier)):
+            for decay in (*EFFECT_DECAY_DAYS, INTEREST_DECAY_DAYS):
+                key = (channel, min(seen[channel], 3), decay)
+                found[key] = found.get(key, 0.0) + float(np.exp(-(day - at) / decay))
+    return found
+
+
+@given(random_events(), st.booleans())
+@settings(max_examples=60)
+def test_features_of_conversions_follow_the_definition(events: Events, uses_up: bool) -> None:
+    data = counted(events, uses_up=uses_up)
+    order = np.lexsort((events.conversion_day, events.conversion_person))
+    expected = [
+        features_by_definition(
+            events, int(events.conversion_person[i]), float(events.conversion_day[i]), uses_up
+        )
+        for i in order
+    ]
+    expected = [row for row in expected if row]
+
+    assert len(data.weights) == len(expected)
+    for row, values in zip(data.values.toarray(), expected, strict=True):
+        actual = {
+            feature[:3]: value for feature, value in zip(data.features, row, strict=True) if value
+        }
+        assert actual == pytest.approx(values)
+
+
+@given(random_events(), st.booleans())
+@settings(max_examples=15)
+def test_exposure_is_the_integral_of_the_features(events: Events, uses_up: bool) -> None:
+    data = counted(events, uses_up=uses_up)
+    exposure = {f[:3]: e for f, e in zip(data.features, data.exposure, strict=True)}
+    # Whole days lie between what happens on whole and on half days.
+    edges = np.arange(0, END + 0.25, 0.5)
+    integral = dict.fromkeys(exposure, 0.0)
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    for person in set(events.touch_person.tolist()):
+        for start, stop in pairwise(edges.tolist()):
+            for node, weight in zip(nodes, weights, strict=True):
+                day = start + (stop - start) * (node + 1) / 2
+                for key, value in features_by_definition(events, person, day, uses_up).items():
+                    integral[key] += weight / 2 * (stop - start) * value
+
+    assert integral == pytest.approx(exposure, rel=1e-6, abs=1e-6)
+
+
+def test_each_profile_has_a_baseline_of_its_own() -> None:
+    data = count_person_time(
+        np.array([0, 1]), np.array([0.0, 10.0]), ["a", "a"], np.array([1]), np.array([20.0]), 30.0,
+        profile=np.array([0, 1]),
+    )  # fmt: skip
+    exposure = dict(zip(data.features, data.exposure, strict=True))
+    at_risk = {f.ordinal: days for f, days in exposure.items() if f.channel == BASELINE}
+
+    assert at_risk == {0: 30.0, 1: 0.0, 2: 10.0, 3: 10.0}
+
+
+def test_what_happens_after_the_end_is_an_error() -> None:
+    nobody = np.array([], dtype=np.int64)
+    with pytest.raises(ValueError, match="after the end on day 5"):
+        count_person_time(np.array([0]), np.array([6.0]), ["a"], nobody, np.array([]), 5.0)
+
+
+# Maximum likelihood
+
+
+def test_recovers_what_each_channel_brought_about() -> None:
+    events, truth = market(3, {"a": 0.10, "b": 0.05, "c": 0.0}, people=20_000, base=0.0005)
+    fit = fit_hazard(counted(events))
+    credited = dict(zip(fit.channels, fit.conversions, strict=True))
+
+    assert credited["a"] == pytest.approx(truth["a"], rel=0.10)
+    assert credited["b"] == pytest.approx(truth["b"], rel=0.10)
+    assert credited["c"] < 0.02 * sum(truth.values())
+
+
+def test_likelihood_never_falls(small_market: tuple[PersonTime, dict[str, int]]) -> None:
+    data, _ = small_market
+    maximum = maximize_likelihood(data.values, data.exposure, data.weights[:, None], max_steps=30)
+
+    assert len(maximum.history) > 5
+    assert np.all(np.diff(maximum.history[:, 0]) >= -1e-6)
+    assert np.all(maximum.coefficients >= 0)
+
+
+def test_no_other_coefficients_are_more_likely_than_the_gap_says(
+    small_market: tuple[PersonTime, dict[str, int]],
+) -> None:
+    data, _ = small_market
+    weights = data.weights[:, None]
+    rough = maximize_likelihood(data.values, data.exposure, weights, max_steps=10)
+    best = maximize_likelihood(data.values, data.exposure, weights, tolerance=1e-4)
+
+    missing = best.log_likelihood[0] - rough.log_likelihood[0]
+    assert best.gap[0] <= 1e-4
+    assert 0 <= missing <= rough.gap[0] + 1e-9
+
+
+@given(random_events(), st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_credits_add_up_to_the_conversions(events: Events, seed: int) -> None:
+    data = counted(events)
+    weights = np.random.default_rng(seed).integers(1, 4, len(data.weights)).astype(np.float64)
+    fit = fit_hazard(replace(data, weights=weights), draws=4)
+
+    assert fit.conversions.sum() == pytest.approx(weights.sum())
+    assert np.all(fit.low <= fit.conversions + 1e-9)
+    assert np.all(fit.conversions <= fit.high + 1e-9)
+
+
+@given(st.permutations(["a", "b", "c"]))
+@settings(max_examples=4)
+def test_names_and_order_do_not_matter(names: list[str]) -> None:
+    events, _ = market(5, {"a": 0.10, "b": 0.05, "c": 0.02}, people=600)
+    rename = dict(zip("abc", names, strict=True))
+    shuffled = np.random.default_rng(0).permutation(len(events.touch_day))
+    renamed = events._replace(
+        touch_person=events.touch_person[shuffled],
+        touch_day=events.touch_day[shuffled],
+        touch_channel=[rename[events.touch_channel[i]] for i in shuffled],
+    )
+    first, second = fit_hazard(counted(events)), fit_hazard(counted(renamed))
+
+    credited = dict(zip(second.channels, second.conversions, strict=True))
+    for channel, conversions in zip(first.channels, first.conversions, strict=True):
+        assert credited[rename.get(channel, channel)] == pytest.approx(conversions, abs=0.3)
+
+
+def test_behaviour_is_baseline() -> None:
+    events, truth = market(2, {"a": 0.10, "Direct": 0.10})
+    fit = fit_hazard(counted(events, behaviour=("Direct",)))
+    credited = dict(zip(fit.channels, fit.conversions, strict=True))
+
+    assert credited["Direct"] == 0
+    assert credited[BASELINE] > truth["Direct"]
+
+
+def test_a_conversion_that_nothing_can_explain_is_left_out() -> None:
+    maximum = maximize_likelihood(
+        sparse.csr_array(np.array([[1.0, 0.0], [0.0, 1.0]])), np.array([10.0, 0.0]), np.ones((2, 1))
+    )
+
+    assert maximum.coefficients[:, 0] == pytest.approx([0.1, 0.0])
+
+
+def test_merging_ordinals_adds_them_up(small_market: tuple[PersonTime, dict[str, int]]) -> None:
+    data, _ = small_market
+    merged, into = merge_ordinals(data)
+
+    assert len(merged.features) == 3 * 3 + 2
+    assert merged.exposure.sum() == pytest.approx(data.exposure.sum())
+    assert merged.values.sum() == pytest.approx(data.values.sum())
+    assert [merged.features[i][0] for i in into] == [f.channel for f in data.features]
+
+
+# Validation and intervals
+
+
+def test_validation_prefers_the_truth_to_a_model_without_channels(
+    small_market: tuple[PersonTime, dict[str, int]],
+) -> None:
+    data, _ = small_market
+    risk = [i for i, feature in enumerate(data.features) if feature.channel == BASELINE]
+    blind = PersonTime(
+        tuple(data.features[i] for i in risk),
+        data.exposure[risk],
+        sparse.csr_array(data.values[:, risk]),
+        data.weights,
+    )
+
+    assert held_out_log_likelihood(data) > held_out_log_likelihood(blind) + 0.1
+
+
+def test_held_out_likelihood_of_a_constant_hazard_is_known() -> None:
+    n, days = 1_000, 50_000.0
+    data = PersonTime(
+        (Feature(BASELINE, 0, 0.0, True),),
+        np.array([days]),
+        sparse.csr_array(np.ones((n, 1))),
+        np.ones(n),
+    )
+
+    assert held_out_log_likelihood(data) == pytest.approx(np.log(n / days) - 1, abs=1e-3)
+
+
+def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str, int]]) -> None:
+    data, _ = merge_ordinals(small_market[0])
+    best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
+    quick = perturbed_coefficients(data, best.coefficients[:, 0], 300)
+    counts = np.random.default_rng(1).poisson(size=(len(data.weights), 100)).astype(np.float64)
+    refits = maximize_likelihood(
+        data.values, data.exposure, counts, tolerance=0.1, max_steps=200
+    ).coefficients
+    channels, owner = channel_of(data.features)
+    for channel in range(len(channels)):
+        of_channel = data.exposure * (owner == channel)
+        assert (of_channel @ quick).std() == pytest.approx((of_channel @ refits).std(), rel=0.3)
+
+
+def test_intervals_hold_the_truth() -> None:
+    held = []
+    for seed in range(12):
+        events, truth = market(seed, {"a": 0.10, "b": 0.04, "c": 0.0}, people=2_000)
+        fit = fit_hazard(counted(events), draws=100)
+        for channel, low, high in zip(fit.channels, fit.low, fit.high, strict=True):
+            if channel != BASELINE:
+                held.append(low <= truth[channel] <= high)
+
+    assert np.mean(held) >= 0.85
+
+
+# The log link
+
+
+def multiplicative(seed: int) -> PersonTime:
+    """Hazard 0.002 exp(2 (1 - exp(-A)) + 1.5 (1 - exp(-B))), A and B fading with 8 days."""
+    rng = np.random.default_rng(seed)
+    features = (
+        Feature(BASELINE, 0, 0.0, True),
+        Feature("a", 1, 8.0, False),
+        Feature("b", 1, 8.0, False),
+    )
+    adstock = rng.exponential(0.7, size=(40_000, 2)) * (rng.random((40_000, 2)) < 0.5)
+    hazard = 0.02 * np.exp(-np.expm1(-adstock) @ np.array([2.0, 1.5]))
+    # Every moment stands for one person-day.
+    converted = rng.random(len(hazard)) < -np.expm1(-hazard)
+    rows = np.column_stack([np.ones(len(hazard)), adstock])
+    return PersonTime(
+        features,
+        rows.sum(axis=0),
+        sparse.csr_array(rows[converted]),
+        np.ones(int(converted.sum())),
+        PersonTimeSample(sparse.csr_array(rows[::4]), np.full(10_000, 4.0)),
+    )
+
+
+def test_validation_finds_the_log_link_and_its_coefficients() -> None:
+    fit = fit_hazard(multiplicative(1))
+
+    assert fit.is_log
+    assert fit.coefficients[1:] == pytest.approx([2.0, 1.5], abs=0.25)
+    assert np.exp(fit.coefficients[0]) == pytest.approx(0.02, rel=0.15)
+    assert fit.conversions.sum() == pytest.approx(len(multiplicative(1).weights))
+
+
+def test_validation_keeps_the_additive_link_where_effects_add_up() -> None:
+    events, _ = market(1, {"a": 0.30, "b": 0.20}, people=6_000)
+    # One moment of every person, without the columns that tell first conversions from repeats.
+    moments = np.random.default_rng(0).random(6_000) * END
+    data = counted(events)
+    kept = [i for i, feature in enumerate(data.features) if feature[:2] != (BASELINE, 1)]
+    points = count_person_time(*events[:3], np.arange(6_000), moments, END, uses_up=False)
+    at_risk = data.exposure[-2:].sum()
+    exposure = np.append(data.exposure[:-2], at_risk)
+    values = data.values.tolil()
+    values[:, [-2]] = np.ones((values.shape[0], 1))
+    data = PersonTime(
+        tuple(data.features[i] for i in kept),
+        exposure,
+        sparse.csr_array(values.tocsr()[:, kept]),
+        data.weights,
+        PersonTimeSample(
+            sparse.csr_array(points.values[:, kept]),
+            np.full(len(points.weights), at_risk / len(points.weights)),
+        ),
+    )
+    fit = fit_hazard(data)
+
+    assert "log" in fit.held_out
+    assert not fit.is_log
+
+
+def test_std_errors_of_the_log_link_are_those_of_new_draws() -> None:
+    fits = [fit_hazard(multiplicative(seed)) for seed in range(12)]
+    spread = np.std([fit.conversions[1:] for fit in fits], axis=0, ddof=1)
+
+    assert np.mean([fit.std_error[1:] for fit in fits], axis=0) == pytest.approx(spread, rel=0.6)
+
+
+# Tables
+
+
+def tables(data: PersonTime, conversion_type: str = "purchase") -> tuple[pa.Table, pa.Table]:
+    exposure = pa.Table.from_pylist(
+        [
+            {"conversion_type": conversion_type, **feature._asdict(), "exposure": value}
+            for feature, value in zip(data.features, data.exposure, strict=True)
+        ]
+    )
+    rows, columns = data.values.nonzero()
+    events = pa.Table.from_pylist(
+        [
+            {
+                "conversion_type": conversion_type,
+                "source": "s",
+                "moment_id": f"c{row:06}",
+                "channel": data.features[column].channel,
+                "ordinal": data.features[column].ordinal,
+                "decay_days": data.features[column].decay_days,
+                "feature_value": data.values[row, column],
+                "weight": data.weights[row],
+            }
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+    )
+    return exposure, events
+
+
+def test_tables_are_read_in_any_order() -> None:
+    events, _ = market(4, {"a": 0.10}, people=300)
+    data = counted(events)
+    exposure_table, event_table = tables(data)
+    order = np.random.default_rng(0).permutation(len(event_table))
+    read = read_person_time(exposure_table, event_table.take(order))["purchase"]
+    place = [read.features.index(feature) for feature in data.features]
+
+    assert read.exposure[place] == pytest.approx(data.exposure)
+    assert read.values[:, place].toarray() == pytest.approx(data.values.toarray())
+
+
+def test_results_are_a_long_table_that_adds_up() -> None:
+    events, _ = market(4, {"a": 0.10}, people=300)
+    data = counted(events)
+    results = attribute_person_time(*tables(data))
+    kinds = {
+        kind: [row for row in results.to_pylist() if row["kind"] == kind]
+        for kind in ("channel_total", "coefficient", "diagnostic")
+    }
+
+    assert results.schema == RESULTS
+    assert sum(row["value"] for row in kinds["channel_total"]) == pytest.approx(len(data.weights))
+    assert len(kinds["coefficient"]) == len(data.features)
+    assert {row["name"]: row["value"] for row in kinds["diagnostic"]}["is_log_link"] == 0
+
+
+def test_nothing_gives_nothing() -> None:
+    events, _ = market(4, {"a": 0.10}, people=300)
+    exposure_table, event_table = tables(counted(events))
+    empty = attribute_person_time(exposure_table.slice(0, 0), event_table.slice(0, 0))
+    without = attribute_person_time(exposure_table, event_table.slice(0, 0))
+
+    assert len(empty) == 0
+    assert {row["value"] for row in without.to_pylist() if row["kind"] == "channel_total"} == {0.0}
+
+
+def test_a_feature_without_exposure_is_an_error() -> None:
+    events, _ = market(4, {"a": 0.10}, people=300)
+    exposure_table, event_table = tables(counted(events))
+    with pytest.raises(ValueError, match="without exposure"):
+        read_person_time(exposure_table.slice(1), event_table)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("exposure", np.array([-1.0]), "exposure must be finite and at least 0"),
+        ("weights", np.array([np.nan]), "weights must be finite and at least 0"),
+        ("values", sparse.csr_array([[-1.0]]), "feature of a conversion must be finite"),
+        ("exposure", np.array([1.0, 2.0]), "do not fit together"),
+    ],
+)
+def test_wrong_numbers_are_errors(field: str, value: object, message: str) -> None:
+    fields: dict[str, object] = {
+        "features": (Feature(BASELINE, 0, 0.0, True),),
+        "exposure": np.ones(1),
+        "values": sparse.csr_array([[1.0]]),
+        "weights": np.ones(1),
+    }
+    with pytest.raises(ValueError, match=message):
+        PersonTime(**{**fields, field: value})  # type: ignore[arg-type]
+
+
+def test_too_few_draws_are_an_error(small_market: tuple[PersonTime, dict[str, int]]) -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        fit_hazard(small_market[0], draws=1)
