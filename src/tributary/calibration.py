@@ -1,0 +1,362 @@
+"""Calibration of a model by lift tests: what an experiment measured corrects what the model says.
+
+An experiment on channel k measured a lift e with standard error s, where the model says that the
+channel brought about m conversions. The channel's ratio r_k of truth to model is unknown:
+
+    e ~ Normal(r_k m, s^2),  r_k ~ Normal(rho_g, tau^2),  rho_g ~ Normal(1, 1/4^2),
+    tau ~ half-normal(0.2),
+
+with one rho per group g of channels, so that what was learned about one channel of a group says
+something about the others. All but tau is Gaussian and in closed form; tau is summed over a grid.
+
+Source of the method: hierarchical Gaussian shrinkage (Gelman et al., Bayesian Data Analysis, 2013,
+chapter 5); calibration of attribution by experiments after Gordon, Zettelmeyer, Bhargava, Chapsky
+(2019). See docs/methods/calibration.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+KINDS = ("holdout", "geo", "ghost")
+"""How a lift was measured: people or regions from whom a channel was withheld, or people who were
+logged where an ad was withheld. All mean the same here: a lift with a standard error."""
+
+GROUP_SPREAD = 0.25
+"""Prior standard deviation of a group's mean ratio around 1."""
+
+CHANNEL_SPREAD = 0.2
+"""Scale of the half-normal prior of tau, the spread of channels around their group."""
+
+PRECISE = 0.25
+"""An experiment whose standard error is below this share of the model's number is precise."""
+
+DISAGREES = 0.05
+"""Experiments disagree with the model where so large a difference has at most this probability of
+occurring by chance in any of them."""
+
+FOLLOWS = 1.1
+"""Touches that come this much oftener after touches of other channels than by chance follow
+interest: such channels look confounded."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A lift test.
+
+    Attributes
+    ----------
+    channel
+        The channel tested.
+    kind
+        One of `KINDS`.
+    lift
+        Conversions that the channel brought about, as measured; may be negative.
+    std_error
+        Its standard error; positive.
+    predicted
+        Conversions that the model says would be lost without the channel, in the same period and
+        population; at least 0.
+    predicted_std_error
+        Its standard error; at least 0.
+    """
+
+    channel: str
+    kind: str
+    lift: float
+    std_error: float
+    predicted: float
+    predicted_std_error: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises
+        ------
+        ValueError
+            If the kind is unknown or a number is out of its range.
+        """
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"The experiment on {self.channel} is of the kind '{self.kind}'. "
+                f"Allowed: {', '.join(KINDS)}."
+            )
+        if not np.isfinite(self.lift):
+            raise ValueError(f"The lift of the experiment on {self.channel} is {self.lift}.")
+        if not 0 < self.std_error < np.inf:
+            raise ValueError(
+                f"The standard error of the experiment on {self.channel} is {self.std_error}; "
+                "it must be positive."
+            )
+        for name, number in (
+            ("prediction", self.predicted),
+            ("standard error of the prediction", self.predicted_std_error),
+        ):
+            if not 0 <= number < np.inf:
+                raise ValueError(
+                    f"The {name} for {self.channel} is {number}; it must be at least 0."
+                )
+
+    @property
+    def is_precise(self) -> bool:
+        """Whether the standard error is small against the prediction."""
+        return self.std_error < PRECISE * self.predicted
+
+    @property
+    def surprise(self) -> float:
+        """How many standard errors experiment and model are apart."""
+        chance = np.hypot(self.std_error, self.predicted_std_error)
+        return float(abs(self.lift - self.predicted) / chance)
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """True over modelled conversions of each channel.
+
+    Attributes
+    ----------
+    channels
+        The channels, in the order given.
+    mean, std_error
+        Shape (channels,): posterior mean and standard deviation of the ratio.
+    """
+
+    channels: tuple[str, ...]
+    mean: FloatArray
+    std_error: FloatArray
+
+
+def posterior_ratios(groups: Mapping[str, str], experiments: Sequence[Experiment]) -> Ratios:
+    """Posterior of every channel's ratio of truth to model.
+
+    Parameters
+    ----------
+    groups
+        Channel to group, of all channels.
+    experiments
+        Any number per channel. One of which the model predicts nothing says nothing about a ratio.
+
+    Returns
+    -------
+    Ratios
+        Channels without an experiment learn from their group alone. O(channels^3).
+
+    Raises
+    ------
+    ValueError
+        If an experiment is on a channel that has no group.
+    """
+    channels = tuple(groups)
+    place = {channel: index for index, channel in enumerate(channels)}
+    for experiment in experiments:
+        if experiment.channel not in place:
+            raise ValueError(
+                f"There is an experiment on {experiment.channel}, which is no channel. "
+                f"There are: {', '.join(channels)}."
+            )
+    n = len(channels)
+    names = np.array([groups[channel] for channel in channels])
+    alike = GROUP_SPREAD**2 * (names[:, None] == names[None, :])
+    useful = [experiment for experiment in experiments if experiment.predicted > 0]
+    sees = np.zeros((len(useful), n))
+    for row, experiment in enumerate(useful):
+        sees[row, place[experiment.channel]] = experiment.predicted
+    noise = np.diag(np.array([each.std_error**2 for each in useful], dtype=np.float64))
+    surprise = np.array([experiment.lift - experiment.predicted for experiment in useful])
+
+    # Half-normal prior of tau on a grid up to 4 scales.
+    grid = CHANNEL_SPREAD * np.linspace(0.02, 4.0, 60)
+    log_weight = -((grid / CHANNEL_SPREAD) ** 2) / 2
+    means, variances = np.ones((len(grid), n)), np.zeros((len(grid), n))
+    for index, tau in enumerate(grid):
+        prior = alike + tau**2 * np.eye(n)
+        spread = sees @ prior @ sees.T + noise
+        gain = np.linalg.solve(spread, sees @ prior).T if useful else np.zeros((n, 0))
+        means[index] = 1 + gain @ surprise
+        variances[index] = np.diag(prior - gain @ sees @ prior)
+        if useful:
+            _, log_determinant = np.linalg.slogdet(spread)
+            fit = surprise @ np.linalg.solve(spread, surprise)
+            log_weight[index] -= (log_determinant + fit) / 2
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    mean = weight @ means
+    variance = weight @ (variances + (means - mean) ** 2)
+    return Ratios(channels, mean, np.sqrt(np.maximum(variance, 0)))
+
+
+@dataclass(frozen=True)
+class CalibratedChannel:
+    """What a channel brought about before and after calibration.
+
+    Attributes
+    ----------
+    channel
+        The channel.
+    uncalibrated, uncalibrated_std_error
+        Conversions as the model says, and their standard error.
+    conversions, std_error
+        Conversions after calibration, and their standard error.
+    ratio
+        What the credits of the channel are multiplied by; the rest goes to the baseline.
+    is_calibrated
+        Whether an experiment changed the channel.
+    """
+
+    channel: str
+    uncalibrated: float
+    uncalibrated_std_error: float
+    conversions: float
+    std_error: float
+    ratio: float
+    is_calibrated: bool
+
+
+def calibrate(
+    conversions: Mapping[str, float],
+    std_errors: Mapping[str, float],
+    groups: Mapping[str, str],
+    experiments: Sequence[Experiment],
+    total: float,
+) -> list[CalibratedChannel]:
+    """Multiply the credits of tested channels by their posterior ratio.
+
+    A channel is calibrated only where one of its experiments is precise or disagrees with the
+    model, by more than the largest of so many differences would by chance: a vague experiment that
+    agrees would add its noise and nothing else.
+
+    Parameters
+    ----------
+    conversions, std_errors
+        Channel to the model's conversions and their standard errors, without the baseline.
+    groups
+        Channel to group, of the same channels.
+    experiments
+        Lift tests.
+    total
+        All conversions, which the channels cannot exceed together: calibrated channels are scaled
+        down where they would.
+
+    Returns
+    -------
+    list of CalibratedChannel
+        In the order of `conversions`.
+
+    Raises
+    ------
+    ValueError
+        If the channels of the arguments differ.
+    """
+    if not set(conversions) == set(std_errors) == set(groups):
+        raise ValueError("Conversions, standard errors and groups must be of the same channels.")
+    posterior = posterior_ratios(groups, experiments)
+    place = {channel: index for index, channel in enumerate(posterior.channels)}
+    useful = [experiment for experiment in experiments if experiment.predicted > 0]
+    limit = NormalDist().inv_cdf(1 - DISAGREES / 2 / max(len(useful), 1))
+    tested = {
+        experiment.channel
+        for experiment in useful
+        if experiment.is_precise or experiment.surprise > limit
+    }
+    ratio = {
+        channel: max(float(posterior.mean[place[channel]]), 0.0) if channel in tested else 1.0
+        for channel in conversions
+    }
+    kept = sum(conversions[channel] for channel in conversions if channel not in tested)
+    wanted = sum(ratio[channel] * conversions[channel] for channel in tested)
+    if wanted > max(total - kept, 0.0):
+        scale = max(total - kept, 0.0) / wanted
+        ratio |= {channel: ratio[channel] * scale for channel in tested}
+    return [
+        CalibratedChannel(
+            channel=channel,
+            uncalibrated=credited,
+            uncalibrated_std_error=std_errors[channel],
+            conversions=ratio[channel] * credited,
+            # The experiment replaces the model's own uncertainty about the level.
+            std_error=(
+                float(posterior.std_error[place[channel]]) * credited
+                if channel in tested
+                else std_errors[channel]
+            ),
+            ratio=ratio[channel],
+            is_calibrated=channel in tested,
+        )
+        for channel, credited in conversions.items()
+    ]
+
+
+@dataclass(frozen=True)
+class TestAdvice:
+    """A channel whose credit may be somebody else's, and how to find out.
+
+    Attributes
+    ----------
+    channel
+        The channel.
+    reason
+        Why it looks confounded, in plain words.
+    std_error_needed
+        Standard error, in conversions, that a lift test needs to be precise.
+    priority
+        Conversions that are in doubt: what the credit would be off by if touches came before
+        conversions only because both follow interest. Test the largest first.
+    """
+
+    channel: str
+    reason: str
+    std_error_needed: float
+    priority: float
+
+
+def what_to_test_next(
+    conversions: Mapping[str, float],
+    follow_ratio: Mapping[str, float],
+    follow_std_error: Mapping[str, float],
+    tested: Sequence[str] = (),
+) -> list[TestAdvice]:
+    """Flag channels that look confounded and have no experiment behind them.
+
+    A channel that reaches people by chance has touches after touches of other channels exactly as
+    often as everybody is in that state. One that finds interested people, or people prompted by
+    others, has them more often; then its credit is partly interest's or the others'.
+
+    Parameters
+    ----------
+    conversions
+        Channel to conversions credited.
+    follow_ratio, follow_std_error
+        Channel to how many recent touches of other channels its touches find, over what a random
+        moment finds, and the standard error of that.
+    tested
+        Channels with an experiment.
+
+    Returns
+    -------
+    list of TestAdvice
+        The most conversions in doubt first.
+    """
+    advice = []
+    for channel, credited in conversions.items():
+        ratio = follow_ratio.get(channel, 1.0)
+        beyond_chance = ratio - 1 > 3 * follow_std_error.get(channel, 0.0)
+        if channel in tested or not (ratio >= FOLLOWS and beyond_chance and credited > 0):
+            continue
+        advice.append(
+            TestAdvice(
+                channel=channel,
+                reason=(
+                    f"Its touches come {ratio:.2f} times as often after touches of other channels "
+                    "as by chance: it finds people who are interested or sent by others. "
+                    "Withhold it from a random part of the people to see what is lost."
+                ),
+                std_error_needed=PRECISE * credited,
+                priority=credited * (1 - 1 / ratio),
+            )
+        )
+    return sorted(advice, key=lambda each: (-each.priority, each.channel))

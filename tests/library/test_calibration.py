@@ -1,0 +1,166 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tributary.calibration import (
+    CalibratedChannel,
+    Experiment,
+    calibrate,
+    posterior_ratios,
+    what_to_test_next,
+)
+
+SEARCH = Experiment("search", "holdout", lift=60.0, std_error=5.0, predicted=100.0)
+GROUPS = {"search": "paid", "social": "paid", "email": "owned"}
+MODEL = {"search": 100.0, "social": 80.0, "email": 40.0}
+ERRORS = {"search": 10.0, "social": 8.0, "email": 4.0}
+
+
+def calibrated(*experiments: Experiment, total: float = 400.0) -> dict[str, CalibratedChannel]:
+    rows = calibrate(MODEL, ERRORS, GROUPS, experiments, total)
+    return {row.channel: row for row in rows}
+
+
+def test_without_experiments_nothing_changes() -> None:
+    for row in calibrated().values():
+        assert row.ratio == 1
+        assert not row.is_calibrated
+        assert (row.conversions, row.std_error) == (row.uncalibrated, row.uncalibrated_std_error)
+
+
+def test_a_precise_experiment_takes_over() -> None:
+    exact = replace(SEARCH, std_error=0.1)
+
+    assert calibrated(exact)["search"].conversions == pytest.approx(60, abs=0.2)
+    assert calibrated(exact)["search"].std_error == pytest.approx(0.1, abs=0.02)
+
+
+def test_experiment_and_model_meet_between() -> None:
+    assert 60 < calibrated(SEARCH)["search"].conversions < 70
+
+
+def test_a_vague_experiment_that_agrees_changes_nothing() -> None:
+    vague = replace(SEARCH, lift=90.0, std_error=60.0)
+
+    assert not calibrated(vague)["search"].is_calibrated
+
+
+def test_a_vague_experiment_that_disagrees_counts() -> None:
+    vague = replace(SEARCH, lift=-100.0, std_error=60.0)
+
+    assert calibrated(vague)["search"].is_calibrated
+    assert calibrated(vague)["search"].conversions < 100
+
+
+def test_one_of_many_vague_experiments_disagrees_by_chance() -> None:
+    # 2.2 standard errors: something for one experiment, nothing for the largest of eight.
+    odd = replace(SEARCH, lift=100.0 - 2.2 * 30, std_error=30.0)
+    others = [replace(SEARCH, lift=100.0, std_error=30.0)] * 7
+
+    assert calibrated(odd)["search"].is_calibrated
+    assert not calibrated(odd, *others)["search"].is_calibrated
+
+
+def test_a_group_learns_from_its_channels_and_others_do_not() -> None:
+    ratios = posterior_ratios(GROUPS, [SEARCH])
+    mean = dict(zip(ratios.channels, ratios.mean, strict=True))
+
+    assert mean["search"] < mean["social"] < 1
+    assert mean["email"] == pytest.approx(1)
+    assert not calibrated(SEARCH)["social"].is_calibrated
+
+
+def test_more_experiments_are_more_certain() -> None:
+    once = posterior_ratios(GROUPS, [SEARCH])
+    twice = posterior_ratios(GROUPS, [SEARCH, SEARCH])
+
+    assert twice.std_error[0] < once.std_error[0]
+    assert abs(twice.mean[0] - 0.6) < abs(once.mean[0] - 0.6)
+
+
+def test_posterior_is_that_of_a_sample() -> None:
+    """Draw from the prior, weigh by the likelihood: the definition of the posterior."""
+    rng = np.random.default_rng(0)
+    tau = np.abs(rng.normal(0, 0.2, 400_000))
+    rho = rng.normal(1, 0.25, 400_000)
+    search, social = (rho + tau * rng.standard_normal(400_000) for _ in range(2))
+    weight = np.exp(-(((60 - 100 * search) / 5) ** 2) / 2)
+    ratios = posterior_ratios(GROUPS, [SEARCH])
+
+    for index, draws in enumerate((search, social)):
+        mean = np.average(draws, weights=weight)
+        spread = np.sqrt(np.average((draws - mean) ** 2, weights=weight))
+        assert ratios.mean[index] == pytest.approx(mean, abs=0.01)
+        assert ratios.std_error[index] == pytest.approx(spread, abs=0.01)
+
+
+@given(st.floats(-500, 2_000), st.floats(0.1, 300), st.floats(221, 1_000))
+@settings(max_examples=80)
+def test_channels_never_exceed_all_conversions(lift: float, error: float, total: float) -> None:
+    rows = calibrated(replace(SEARCH, lift=lift, std_error=error), total=total).values()
+
+    assert sum(row.conversions for row in rows) <= total + 1e-6
+    assert all(row.conversions >= 0 and row.std_error >= 0 for row in rows)
+
+
+def test_an_experiment_on_a_channel_without_credit_says_nothing_about_a_ratio() -> None:
+    assert calibrated(replace(SEARCH, predicted=0.0))["search"].ratio == 1
+
+
+def test_names_and_order_do_not_matter() -> None:
+    social = Experiment("social", "geo", 120.0, 9.0, 80.0)
+    one, other = (
+        posterior_ratios(GROUPS, [SEARCH, social]),
+        posterior_ratios(dict(reversed(GROUPS.items())), [social, SEARCH]),
+    )
+
+    assert other.mean[::-1] == pytest.approx(one.mean)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "hunch"}, "Allowed: holdout, geo, ghost"),
+        ({"std_error": 0.0}, "must be positive"),
+        ({"lift": float("nan")}, "lift of the experiment on search is nan"),
+        ({"predicted": -1.0}, "prediction for search"),
+        ({"predicted_std_error": -1.0}, "standard error of the prediction"),
+    ],
+)
+def test_wrong_experiments_are_errors(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SEARCH, **change)  # type: ignore[arg-type]
+
+
+def test_an_experiment_on_no_channel_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"no channel\. There are: search, social, email"):
+        posterior_ratios(GROUPS, [replace(SEARCH, channel="radio")])
+
+
+def test_arguments_of_different_channels_are_an_error() -> None:
+    with pytest.raises(ValueError, match="same channels"):
+        calibrate(MODEL, {}, GROUPS, [], 400)
+
+
+# What to test next
+
+
+def test_flags_channels_that_follow_interest_the_largest_doubt_first() -> None:
+    advice = what_to_test_next(
+        {"search": 100.0, "social": 80.0, "email": 500.0, "retargeting": 300.0},
+        {"search": 1.5, "social": 1.02, "email": 1.4, "retargeting": 1.2},
+        {"search": 0.02, "social": 0.001, "email": 0.02, "retargeting": 0.03},
+        tested=["email"],
+    )
+
+    assert [row.channel for row in advice] == ["retargeting", "search"]
+    assert advice[0].priority == pytest.approx(50)
+    assert advice[0].std_error_needed == pytest.approx(75)
+    assert "1.20 times" in advice[0].reason
+
+
+def test_chance_flags_nothing() -> None:
+    assert what_to_test_next({"search": 9.0}, {"search": 1.4}, {"search": 0.2}) == []
