@@ -229,16 +229,19 @@ products as (
 
 channel_shares as (
 
+    -- The nodes are exact but for rounding errors, which are cut off.
     select
         source,
         conversion_id,
         channel,
-        0.0
-        {%- for node in gauss_legendre_nodes() %}
-        + {{ node.weight }} * gain / (1.0 + {{ node.place }} * gain)
-        * exp(log_product_{{ loop.index }} - log_total)
-        {%- endfor %}
-            as channel_share
+        round(
+            0.0
+            {%- for node in gauss_legendre_nodes() %}
+            + {{ node.weight }} * gain / (1.0 + {{ node.place }} * gain)
+            * exp(log_product_{{ loop.index }} - log_total)
+            {%- endfor %},
+            12
+        ) as channel_share
     from products
 
 ),
