@@ -20,6 +20,10 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tributary.hazard import BASELINE
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -360,3 +364,103 @@ def what_to_test_next(
             )
         )
     return sorted(advice, key=lambda each: (-each.priority, each.channel))
+
+
+CALIBRATED_TOTALS = pa.schema(
+    [
+        pa.field("conversion_type", pa.string(), nullable=False),
+        pa.field("channel", pa.string(), nullable=False),
+        pa.field("uncalibrated_conversions", pa.float64(), nullable=False),
+        pa.field("conversions", pa.float64(), nullable=False),
+        pa.field("std_error", pa.float64(), nullable=False),
+        pa.field("ratio", pa.float64(), nullable=False),
+        pa.field("is_calibrated", pa.bool_(), nullable=False),
+        pa.field("test_reason", pa.string()),
+        pa.field("test_std_error_needed", pa.float64()),
+        pa.field("test_priority", pa.float64()),
+    ]
+)
+
+
+def calibrate_totals(
+    totals: pa.Table, experiments: pa.Table, follow_ratios: pa.Table, channels: pa.Table
+) -> pa.Table:
+    """Calibrate each conversion type, and say what to test next.
+
+    Parameters
+    ----------
+    totals
+        Columns conversion_type, channel, conversions and std_error (may be null: 0); the row of
+        the channel `(baseline)` is part of all conversions.
+    experiments
+        Columns conversion_type, channel, kind, lift, std_error, predicted_lift.
+    follow_ratios
+        Columns channel, follow_ratio, std_error.
+    channels
+        Columns channel and channel_group. A channel without a row is a group of its own.
+
+    Returns
+    -------
+    pyarrow.Table
+        Schema `CALIBRATED_TOTALS`, sorted, without the baseline. Further columns of the arguments
+        are ignored.
+    """
+    group_of = dict(
+        zip(channels["channel"].to_pylist(), channels["channel_group"].to_pylist(), strict=True)
+    )
+    follow = {row["channel"]: row for row in follow_ratios.to_pylist()}
+    rows: list[dict[str, object]] = []
+    for conversion_type in sorted(totals["conversion_type"].unique().to_pylist()):
+        of_type = pc.field("conversion_type") == conversion_type
+        credited = sorted(totals.filter(of_type).to_pylist(), key=lambda row: str(row["channel"]))
+        model = {row["channel"]: row for row in credited if row["channel"] != BASELINE}
+        tests = [
+            Experiment(
+                channel=row["channel"],
+                kind=row["kind"],
+                lift=row["lift"],
+                std_error=row["std_error"],
+                predicted=row["predicted_lift"],
+                predicted_std_error=(
+                    # The relative error of the period's prediction is that of the whole.
+                    (model[row["channel"]]["std_error"] or 0.0)
+                    * row["predicted_lift"]
+                    / max(model[row["channel"]]["conversions"], 1.0)
+                ),
+            )
+            for row in experiments.filter(of_type).to_pylist()
+        ]
+        conversions = {channel: row["conversions"] for channel, row in model.items()}
+        calibrated = calibrate(
+            conversions,
+            {channel: row["std_error"] or 0.0 for channel, row in model.items()},
+            {channel: group_of.get(channel) or channel for channel in model},
+            tests,
+            total=sum(row["conversions"] for row in credited),
+        )
+        advice = {
+            each.channel: each
+            for each in what_to_test_next(
+                conversions,
+                {channel: row["follow_ratio"] for channel, row in follow.items()},
+                {channel: row["std_error"] for channel, row in follow.items()},
+                tested=[test.channel for test in tests],
+            )
+        }
+        for each in calibrated:
+            test = advice.get(each.channel)
+            rows.append(
+                {
+                    "conversion_type": conversion_type,
+                    "channel": each.channel,
+                    "uncalibrated_conversions": each.uncalibrated,
+                    "conversions": each.conversions,
+                    "std_error": each.std_error,
+                    "ratio": each.ratio,
+                    "is_calibrated": each.is_calibrated,
+                    "test_reason": test.reason if test else None,
+                    "test_std_error_needed": test.std_error_needed if test else None,
+                    "test_priority": test.priority if test else None,
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=CALIBRATED_TOTALS)

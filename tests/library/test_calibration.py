@@ -1,14 +1,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tributary.calibration import (
+    CALIBRATED_TOTALS,
     CalibratedChannel,
     Experiment,
     calibrate,
+    calibrate_totals,
     posterior_ratios,
     what_to_test_next,
 )
@@ -164,3 +167,49 @@ def test_flags_channels_that_follow_interest_the_largest_doubt_first() -> None:
 
 def test_chance_flags_nothing() -> None:
     assert what_to_test_next({"search": 9.0}, {"search": 1.4}, {"search": 0.2}) == []
+
+
+# Tables
+
+TOTALS = pa.table(
+    {
+        "conversion_type": ["purchase", "purchase", "purchase", "lead"],
+        "channel": ["search", "social", "(baseline)", "search"],
+        "conversions": [100.0, 80.0, 70.0, 10.0],
+        "std_error": [9.0, None, 9.0, 2.0],
+    }
+)
+TESTS = pa.Table.from_pylist(
+    [
+        {
+            "conversion_type": "purchase", "channel": "search", "kind": "holdout",
+            "lift": 30.0, "std_error": 0.1, "predicted_lift": 50.0,
+        }
+    ]
+)  # fmt: skip
+FOLLOW = pa.Table.from_pylist(
+    [
+        {"channel": "search", "follow_ratio": 1.5, "std_error": 0.01},
+        {"channel": "social", "follow_ratio": 1.0, "std_error": 0.01},
+    ]
+)
+CHANNELS = pa.table({"channel": ["search"], "channel_group": ["Paid Search"]})
+
+
+def test_calibrates_each_conversion_type_by_its_own_tests() -> None:
+    table = calibrate_totals(TOTALS, TESTS, FOLLOW, CHANNELS)
+    rows = {(row["conversion_type"], row["channel"]): row for row in table.to_pylist()}
+
+    assert table.schema == CALIBRATED_TOTALS
+    assert list(rows) == [("lead", "search"), ("purchase", "search"), ("purchase", "social")]
+    # The test measured three fifths of what the model says for its days: so much is left of all.
+    assert rows["purchase", "search"]["conversions"] == pytest.approx(60, abs=0.5)
+    assert rows["purchase", "social"]["conversions"] == 80
+    assert rows["lead", "search"]["conversions"] == 10
+    # Tested for purchases, not for leads.
+    assert rows["purchase", "search"]["test_reason"] is None
+    assert "1.50 times" in rows["lead", "search"]["test_reason"]
+
+
+def test_no_totals_give_no_rows() -> None:
+    assert len(calibrate_totals(TOTALS.slice(0, 0), TESTS, FOLLOW, CHANNELS)) == 0

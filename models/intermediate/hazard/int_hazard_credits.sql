@@ -1,6 +1,7 @@
 -- grain: one row per conversion and touchpoint. hazard adds up to 1 per conversion.
 -- hazard_with_baseline and the conversion's baseline_share, which repeats on each of its
--- touchpoints, add up to 1 together.
+-- touchpoints, add up to 1 together. removal_share does not add up to anything: without one of two
+-- channels that multiply each other, more is lost than is its due.
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
@@ -222,6 +223,7 @@ products as (
             partition by source, conversion_id
         ) as log_product_{{ loop.index }},
         {%- endfor %}
+        round(1.0 - exp(-log_factor), 12) as channel_removal,
         sum(log_factor) over (partition by source, conversion_id) as log_total
     from of_channels
 
@@ -234,6 +236,7 @@ channel_shares as (
         source,
         conversion_id,
         channel,
+        channel_removal,
         round(
             0.0
             {%- for node in gauss_legendre_nodes() %}
@@ -246,6 +249,24 @@ channel_shares as (
 
 ),
 
+touch_shares as (
+
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        channel,
+        journey_length,
+        coalesce(
+            touch_weight / nullif(
+                sum(touch_weight) over (partition by source, conversion_id, channel), 0
+            ),
+            0.0
+        ) as touch_share
+    from of_touches
+
+),
+
 shares as (
 
     select
@@ -253,29 +274,23 @@ shares as (
         conversion_id,
         touchpoint_id,
         journey_length,
-        coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard_with_baseline
+        coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard_with_baseline,
+        coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as removal_share
     from hazards
     union all
     select
-        of_touches.source,
-        of_touches.conversion_id,
-        of_touches.touchpoint_id,
-        of_touches.journey_length,
-        coalesce(
-            channel_shares.channel_share * of_touches.touch_weight / nullif(
-                sum(of_touches.touch_weight) over (
-                    partition by of_touches.source, of_touches.conversion_id, of_touches.channel
-                ),
-                0
-            ),
-            0.0
-        ) as hazard_with_baseline
-    from of_touches
+        touch_shares.source,
+        touch_shares.conversion_id,
+        touch_shares.touchpoint_id,
+        touch_shares.journey_length,
+        channel_shares.channel_share * touch_shares.touch_share as hazard_with_baseline,
+        channel_shares.channel_removal * touch_shares.touch_share as removal_share
+    from touch_shares
     inner join channel_shares
         on
-            of_touches.source = channel_shares.source
-            and of_touches.conversion_id = channel_shares.conversion_id
-            and of_touches.channel = channel_shares.channel
+            touch_shares.source = channel_shares.source
+            and touch_shares.conversion_id = channel_shares.conversion_id
+            and touch_shares.channel = channel_shares.channel
 
 ),
 
@@ -296,6 +311,7 @@ final as (
         conversion_id,
         touchpoint_id,
         hazard_with_baseline,
+        removal_share,
         1.0 - caused as baseline_share,
         coalesce(
             hazard_with_baseline / nullif(caused, 0), cast(1.0 as double) / journey_length
