@@ -390,8 +390,8 @@ def calibrate_totals(
     Parameters
     ----------
     totals
-        Columns conversion_type, channel, conversions and std_error (may be null: 0); the row of
-        the channel `(baseline)` is part of all conversions.
+        Columns conversion_type, channel, conversions and conversions_std_error (may be null: 0);
+        the row of the channel `(baseline)` is part of all conversions.
     experiments
         Columns conversion_type, channel, kind, lift, std_error, predicted_lift.
     follow_ratios
@@ -423,7 +423,7 @@ def calibrate_totals(
                 predicted=row["predicted_lift"],
                 predicted_std_error=(
                     # The relative error of the period's prediction is that of the whole.
-                    (model[row["channel"]]["std_error"] or 0.0)
+                    (model[row["channel"]]["conversions_std_error"] or 0.0)
                     * row["predicted_lift"]
                     / max(model[row["channel"]]["conversions"], 1.0)
                 ),
@@ -433,7 +433,7 @@ def calibrate_totals(
         conversions = {channel: row["conversions"] for channel, row in model.items()}
         calibrated = calibrate(
             conversions,
-            {channel: row["std_error"] or 0.0 for channel, row in model.items()},
+            {channel: row["conversions_std_error"] or 0.0 for channel, row in model.items()},
             {channel: group_of.get(channel) or channel for channel in model},
             tests,
             total=sum(row["conversions"] for row in credited),

@@ -176,7 +176,7 @@ TOTALS = pa.table(
         "conversion_type": ["purchase", "purchase", "purchase", "lead"],
         "channel": ["search", "social", "(baseline)", "search"],
         "conversions": [100.0, 80.0, 70.0, 10.0],
-        "std_error": [9.0, None, 9.0, 2.0],
+        "conversions_std_error": [9.0, None, 9.0, 2.0],
     }
 )
 TESTS = pa.Table.from_pylist(

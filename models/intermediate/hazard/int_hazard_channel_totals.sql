@@ -83,7 +83,7 @@ final as (
         aggregated.channel,
         aggregated.conversions,
         aggregated.revenue,
-        cast(results.std_error as double) as std_error,
+        cast(results.std_error as double) as conversions_std_error,
         cast(
             greatest(aggregated.conversions - results.value + results.low, 0.0) as double
         ) as conversions_low,
