@@ -5,10 +5,5 @@
         {%- do texts.append("'/'") -%}
         {%- do texts.append("cast(" ~ column ~ " as varchar)") -%}
     {%- endfor -%}
-    {{ return(adapter.dispatch('uniform_of_md5', 'tributary')('md5(concat(' ~ texts | join(', ') ~ '))')) }}
-{%- endmacro %}
-
-{#- The first 48 bits of an MD5 sum, in hexadecimal digits, as a number in (0, 1). -#}
-{% macro default__uniform_of_md5(md5) -%}
-    ((cast(concat('0x', substr({{ md5 }}, 1, 12)) as bigint) + 0.5e0) / 281474976710656e0)
+    {{ hashed_uniform('concat(' ~ texts | join(', ') ~ ')') }}
 {%- endmacro %}
