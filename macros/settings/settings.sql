@@ -179,9 +179,12 @@
         {% do lookback_days() %}
         {% do include_touch_at_conversion() %}
         {% do time_decay_half_life_days() %}
+        {% do markov_max_order() %}
         {% do markov_order() %}
         {% do include_open_journeys() %}
         {% do path_summary_rows() %}
+        {% do start_date() %}
+        {% do end_date() %}
         {% if start_date() and end_date() and start_date() > end_date() %}
             {{ setting_error(
                 'start_date', start_date(), 'a day on or before end_date, which is ' ~ end_date()

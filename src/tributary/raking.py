@@ -341,8 +341,8 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
         `weight` / the sum of the weights in S. `target_conversions` is the total to meet,
         `credited_conversions` what these weights credit over all sets, `solo_conversions` the
         conversions that no other channel touched: the least a channel can be credited with.
-        A model whose totals have a `(baseline)` has it take part in every journey. `is_met` says whether the credits miss the total by at most `MET` of the conversion type's
-        conversions.
+        A model whose totals have a `(baseline)` has it take part in every journey. `is_met` says
+        whether the credits miss the total by at most `MET` of the conversion type's conversions.
 
     Raises
     ------

@@ -408,7 +408,8 @@ def test_a_baseline_takes_part_in_every_journey_of_its_model_alone() -> None:
     weights = channel_weights(sets, totals).to_pylist()
 
     assert [(row["attribution_model"], row["channel"]) for row in weights] == [
-        ("hazard", "(baseline)"), ("hazard", "a"), ("hazard", "b"), ("markov", "a"), ("markov", "b"),
+        ("hazard", "(baseline)"), ("hazard", "a"), ("hazard", "b"),
+        ("markov", "a"), ("markov", "b"),
     ]  # fmt: skip
     assert [row["credited_conversions"] for row in weights] == pytest.approx([5, 1, 2, 5, 3])
     assert [row["solo_conversions"] for row in weights] == [0, 0, 0, 3, 0]

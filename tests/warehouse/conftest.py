@@ -1,6 +1,7 @@
 """Builds of the real project, each in a fresh warehouse of its own."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -37,6 +38,32 @@ class Build:
         return value
 
 
+class DbtServer:
+    """One process that keeps dbt and the parsed project at hand; see dbt_server."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, request: Mapping[str, object]) -> int | None:
+        """Run a command and return its exit status; None where the project cannot be parsed."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, Path(__file__).with_name("dbt_server.py")],
+                cwd=PROJECT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline().strip()
+        return None if answer == "not parsed" else int(answer)
+
+
+_SERVER = DbtServer()
+
+
 def run_dbt(
     folder: Path,
     *arguments: str,
@@ -47,17 +74,30 @@ def run_dbt(
     """Run dbt in the root of a project with everything it writes in `folder`."""
     warehouse = folder / "tributary.duckdb"
     inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
+    environment = {
+        **inherited,
+        "TRIBUTARY_WAREHOUSE": str(warehouse),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+        "DBT_VERSION_CHECK": "false",
+        **(environment or {}),
+    }
+    if project == PROJECT:
+        log = folder / "output.log"
+        status = _SERVER.run(
+            {
+                "arguments": ["--no-use-colors", *arguments],
+                "variables": variables,
+                "environment": environment,
+                "log": str(log),
+            }
+        )
+        if status is not None:
+            return Build(status, log.read_text(encoding="utf-8"), warehouse)
     completed = subprocess.run(
         [BIN / "dbt", "--no-use-colors", *arguments, "--vars", variables],
         cwd=project,
-        env=inherited
-        | {
-            "TRIBUTARY_WAREHOUSE": str(warehouse),
-            "DBT_TARGET_PATH": str(folder / "target"),
-            "DBT_LOG_PATH": str(folder / "logs"),
-            "DBT_VERSION_CHECK": "false",
-        }
-        | dict(environment or {}),
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
