@@ -9,5 +9,5 @@ from tributary.relations import as_arrow
 def model(dbt: Any, session: Any) -> Any:
     """One row per attribution model, conversion type and channel; see tributary.raking."""
     return channel_weights(
-        as_arrow(dbt.ref("int_channel_sets")), as_arrow(dbt.ref("int_channel_totals"))
+        as_arrow(dbt.ref("int_channel_sets")), as_arrow(dbt.ref("int_raking_targets"))
     )

@@ -1,4 +1,7 @@
-{#- Which model computes the credits of which attribution models: one column per attribution model. -#}
+{#-
+  Which model computes the credits of which attribution models: one column per attribution model. The
+  ensemble is made from these.
+-#}
 {% macro credit_tables() %}
     {{ return({
         'int_rule_based_credits': [
@@ -6,23 +9,33 @@
             'daily_share', 'time_decay'
         ] + decay_weights().keys() | list + position_shares().keys() | list,
         'int_ihc_credits': ['ihc'],
+        'int_hazard_credits': ['hazard', 'hazard_without_baseline'],
         'int_channel_weighted_credits': raked_models() + ['shapley']
     }) }}
 {% endmacro %}
 
-{#- Models with channel totals of their own; every other model's totals are the sums of its credits. -#}
-{% macro channel_total_models() %}
-    {{ return(raked_models()) }}
+{#-
+  Models with channel totals of their own, and where those are; every other model's totals are the
+  sums of its credits.
+-#}
+{% macro channel_total_tables() %}
+    {{ return({
+        'markov': 'int_markov_channel_totals',
+        'markov_shapley': 'int_markov_shapley_channel_totals',
+        'hazard': 'int_hazard_channel_totals',
+        'hazard_calibrated': 'int_hazard_calibrated_totals',
+        'data_driven': 'int_data_driven_channel_totals'
+    }) }}
 {% endmacro %}
 
 {#- Models that give totals to channels alone; their credits are raked to those. -#}
 {% macro raked_models() %}
-    {{ return(['markov', 'markov_shapley']) }}
+    {{ return(['markov', 'markov_shapley', 'hazard_calibrated', 'data_driven']) }}
 {% endmacro %}
 
 {#- Models that credit the (baseline) with what would have happened without any touch. -#}
 {% macro baseline_models() %}
-    {{ return([]) }}
+    {{ return(['hazard', 'hazard_calibrated', 'data_driven']) }}
 {% endmacro %}
 
 {#- Models that rpt_model_comparison has a column for; others are in its last columns. -#}
@@ -30,12 +43,13 @@
     {{ return([
         'first_touch', 'last_touch', 'last_non_direct_touch', 'last_paid_touch', 'linear',
         'daily_share', 'time_decay', 'hyperbolic_decay', 'position_based', 'w_shaped', 'z_shaped',
-        'ihc', 'markov', 'markov_shapley', 'shapley'
+        'ihc', 'markov', 'markov_shapley', 'shapley', 'hazard', 'hazard_without_baseline',
+        'hazard_calibrated', 'data_driven', 'ensemble'
     ]) }}
 {% endmacro %}
 
 {% macro attribution_models() %}
-    {{ return(credit_tables().values() | sum(start=[])) }}
+    {{ return(credit_tables().values() | sum(start=[]) + ['ensemble']) }}
 {% endmacro %}
 
 {#- Names as a list of SQL texts, to stand between parentheses after `in`. -#}

@@ -1,7 +1,12 @@
-{#- A touch's share of its journey's weights; equal shares where they add up to nothing. -#}
-{% macro share_of_journey(weight) -%}
+{#-
+  A touch's share of its journey's weights, and of the weight of what else takes part in the journey;
+  equal shares of the touches where weights add up to nothing.
+-#}
+{% macro share_of_journey(weight, other_weight='0') -%}
     coalesce(
-            {{ weight }} / nullif(sum({{ weight }}) over (partition by source, conversion_id), 0),
+            {{ weight }} / nullif(
+                sum({{ weight }}) over (partition by source, conversion_id) + {{ other_weight }}, 0
+            ),
             1 / cast(journey_length as double)
         )
 {%- endmacro %}

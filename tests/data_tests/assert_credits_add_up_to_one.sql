@@ -27,7 +27,9 @@ credited as (
         conversion_id,
         attribution_model,
         sum(credit) as credit,
-        count(case when credit between -1e-9 and 1 + 1e-9 then 1 end) as credit_count
+        count(case
+            when touchpoint_id != '(baseline)' and credit between -1e-9 and 1 + 1e-9 then 1
+        end) as credit_count
     from touchpoint_credits
     group by source, conversion_id, attribution_model
 

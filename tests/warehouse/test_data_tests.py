@@ -69,7 +69,7 @@ TAMPERING = {
         "insert into marts.fct_conversions select * from marts.fct_conversions limit 1",
     ],
     "rpt_channel_performance_knows_its_channels": ["delete from marts.dim_channels"],
-    "dim_channels_has_every_channel_and_unattributed": [
+    "dim_channels_has_every_channel_baseline_and_unattributed": [
         "insert into marts.dim_channels values ('ghost', 'Ghosts', false)",
     ],
     "markov_credits_all_revenue": [
@@ -92,8 +92,8 @@ TAMPERING = {
         "delete from intermediate.int_path_counts",
     ],
     "assert_listed_models_are_computed": [
-        "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, '')",
-        "insert into seeds.attribution_models values (null, 'rule_based', true, null, '')",
+        "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, null, '')",
+        "insert into seeds.attribution_models values (null, 'rule_based', true, null, null, '')",
     ],
     "stg_files__conversions_keeps_every_row": [
         "create or replace view staging.stg_files__conversions as "

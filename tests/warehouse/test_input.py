@@ -18,7 +18,7 @@ from .conftest import HEADERS, Build, Tables, build, write_csv
 
 BuildFiles = Callable[..., Build]
 
-MODELS = 15
+MODELS = 20
 
 
 def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from .conftest import PROJECT, Build, build, write_csv
 
-DECAY = "attribution_models.csv", "my_decay,decay,true,{},Mine"
-SHAPE = "attribution_models.csv", "my_shape,position,true,,Mine"
+DECAY = "attribution_models.csv", "my_decay,decay,true,{},,Mine"
+SHAPE = "attribution_models.csv", "my_shape,position,true,,,Mine"
 
 
 def _build(folder: Path, *rows: tuple[str, str]) -> Build:
@@ -92,7 +92,7 @@ def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(tmp_path: Path) -> Non
             "and shares of at least 0 that add up to 1",
         ),
         (
-            [("attribution_models.csv", "My-Own,decay,true,1,Mine")],
+            [("attribution_models.csv", "My-Own,decay,true,1,,Mine")],
             "The seed attribution_models names a model 'My-Own'. Allowed: small letters",
         ),
     ],
@@ -107,6 +107,6 @@ def test_a_row_that_cannot_be_used_is_named(
 
 
 def test_a_listed_model_that_nobody_computes_fails(tmp_path: Path) -> None:
-    built = _build(tmp_path, ("attribution_models.csv", "first_tuoch,rule_based,true,,Misspelt"))
+    built = _build(tmp_path, ("attribution_models.csv", "first_tuoch,rule_based,true,,,Misspelt"))
     assert built.status != 0
     assert "assert_listed_models_are_computed" in built.output

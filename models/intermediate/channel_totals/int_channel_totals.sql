@@ -1,10 +1,10 @@
--- grain: one row per attribution model with totals of its own, conversion type and channel touched.
--- conversions and revenue are additive within one model; errors are not additive.
+-- grain: one row per attribution model with totals of its own, conversion type and channel touched,
+-- (baseline) among them. conversions and revenue are additive within one model; errors are not.
 {{ config(materialized='view') }}
 
 with final as (
 
-    {% for model in channel_total_models() %}
+    {% for model, table in channel_total_tables().items() %}
     select
         '{{ model }}' as attribution_model,
         conversion_type,
@@ -14,7 +14,7 @@ with final as (
         conversions_std_error,
         conversions_low,
         conversions_high
-    from {{ ref('int_' ~ model ~ '_channel_totals') }}
+    from {{ ref(table) }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 

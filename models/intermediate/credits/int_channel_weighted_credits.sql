@@ -1,6 +1,7 @@
 -- grain: one row per conversion and touchpoint; one credit column per model that weighs channels.
--- Each column adds up to 1 per conversion; do not sum across columns.
-{%- set models = channel_total_models() %}
+-- Each column adds up to 1 per conversion, together with the baseline of models that have one; do not
+-- sum across columns.
+{%- set models = raked_models() %}
 
 with journey_touchpoints as (
 
@@ -42,7 +43,7 @@ counted as (
 weighted as (
 
     -- A channel's weight is shared equally by its touches; under shapley it is the same for every
-    -- distinct channel.
+    -- distinct channel. The baseline takes part in every journey.
     select
         counted.source,
         counted.conversion_id,
@@ -50,6 +51,7 @@ weighted as (
         counted.journey_length,
         {%- for model in models %}
         channel_weights.{{ model }} / counted.touches_of_channel as {{ model }}_weight,
+        coalesce(baseline_weights.{{ model }}, 0) as {{ model }}_baseline_weight,
         {%- endfor %}
         cast(1.0 as double) / counted.touches_of_channel as shapley_weight
     from counted
@@ -57,6 +59,10 @@ weighted as (
         on
             counted.conversion_type = channel_weights.conversion_type
             and counted.channel = channel_weights.channel
+    left join channel_weights as baseline_weights
+        on
+            counted.conversion_type = baseline_weights.conversion_type
+            and baseline_weights.channel = '(baseline)'
 
 ),
 
@@ -67,7 +73,7 @@ final as (
         conversion_id,
         touchpoint_id,
         {%- for model in models %}
-        {{ share_of_journey(model ~ '_weight') }} as {{ model }},
+        {{ share_of_journey(model ~ '_weight', model ~ '_baseline_weight') }} as {{ model }},
         {%- endfor %}
         {{ share_of_journey('shapley_weight') }} as shapley
     from weighted

@@ -1,38 +1,48 @@
--- grain: one row per conversion, touchpoint and enabled attribution model. credit adds up to 1 per
+-- grain: one row per conversion, touchpoint and enabled attribution model; models with a baseline
+-- have one more row per conversion, with the touchpoint_id (baseline). credit adds up to 1 per
 -- conversion and model; do not sum across models.
 {{ config(materialized='view') }}
 
-with enabled_models as (
+with member_credits as (
+
+    select * from {{ ref('int_member_credits') }}
+
+),
+
+ensemble_credits as (
+
+    select * from {{ ref('int_ensemble_credits') }}
+
+),
+
+enabled_models as (
 
     select * from {{ ref('attribution_models') }}
     where is_enabled
 
 ),
 
-credits as (
+final as (
 
-    {% for table, models in credit_tables().items() %}
-    {% set is_last_table = loop.last %}
-    {% for model in models %}
     select
         source,
         conversion_id,
         touchpoint_id,
-        '{{ model }}' as attribution_model,
-        {{ model }} as credit
-    from {{ ref(table) }}
-    {% if not (is_last_table and loop.last) %}union all{% endif %}
-    {% endfor %}
-    {% endfor %}
-
-),
-
-final as (
-
-    select credits.*
-    from credits
+        attribution_model,
+        null as agreement,
+        credit
+    from member_credits
+    union all
+    select
+        ensemble_credits.source,
+        ensemble_credits.conversion_id,
+        ensemble_credits.touchpoint_id,
+        enabled_models.attribution_model,
+        ensemble_credits.agreement,
+        ensemble_credits.ensemble as credit
+    from ensemble_credits
     inner join enabled_models
-        on credits.attribution_model = enabled_models.attribution_model
+        on enabled_models.attribution_model = 'ensemble'
 
 )
 

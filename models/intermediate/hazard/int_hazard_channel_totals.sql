@@ -30,8 +30,8 @@ credited as (
     select
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel,
-        credits.hazard_with_baseline as credit,
-        credits.hazard_with_baseline * journey_windows.revenue as credited_revenue
+        credits.hazard as credit,
+        credits.hazard * journey_windows.revenue as credited_revenue
     from credits
     inner join journey_touchpoints
         on

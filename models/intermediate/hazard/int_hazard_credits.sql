@@ -1,5 +1,6 @@
--- grain: one row per conversion and touchpoint. hazard adds up to 1 per conversion.
--- hazard_with_baseline and the conversion's baseline_share, which repeats on each of its
+-- grain: one row per conversion and touchpoint. hazard_without_baseline adds up to 1 per
+-- conversion.
+-- hazard and the conversion's baseline_share, which repeats on each of its
 -- touchpoints, add up to 1 together. removal_share does not add up to anything: without one of two
 -- channels that multiply each other, more is lost than is its due.
 with journey_touchpoints as (
@@ -274,7 +275,7 @@ shares as (
         conversion_id,
         touchpoint_id,
         journey_length,
-        coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard_with_baseline,
+        coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard,
         coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as removal_share
     from hazards
     union all
@@ -283,7 +284,7 @@ shares as (
         touch_shares.conversion_id,
         touch_shares.touchpoint_id,
         touch_shares.journey_length,
-        channel_shares.channel_share * touch_shares.touch_share as hazard_with_baseline,
+        channel_shares.channel_share * touch_shares.touch_share as hazard,
         channel_shares.channel_removal * touch_shares.touch_share as removal_share
     from touch_shares
     inner join channel_shares
@@ -298,7 +299,7 @@ summed as (
 
     select
         *,
-        sum(hazard_with_baseline) over (partition by source, conversion_id) as caused
+        sum(hazard) over (partition by source, conversion_id) as caused
     from shares
 
 ),
@@ -310,12 +311,12 @@ final as (
         source,
         conversion_id,
         touchpoint_id,
-        hazard_with_baseline,
+        hazard,
         removal_share,
         1.0 - caused as baseline_share,
         coalesce(
-            hazard_with_baseline / nullif(caused, 0), cast(1.0 as double) / journey_length
-        ) as hazard
+            hazard / nullif(caused, 0), cast(1.0 as double) / journey_length
+        ) as hazard_without_baseline
     from summed
 
 )

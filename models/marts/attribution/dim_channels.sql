@@ -1,4 +1,5 @@
--- grain: one row per channel that has touchpoints or spend, and one for what no channel earned.
+-- grain: one row per channel that has touchpoints or spend, one for what would have happened without
+-- any touch, and one for what has no touch.
 with channels as (
 
     select * from {{ ref('int_channels') }}
@@ -12,6 +13,11 @@ final as (
         channel_group,
         is_paid
     from channels
+    union all
+    select
+        '(baseline)' as channel,
+        '(baseline)' as channel_group,
+        false as is_paid
     union all
     select
         '(unattributed)' as channel,

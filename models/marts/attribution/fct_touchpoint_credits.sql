@@ -1,4 +1,5 @@
--- grain: one row per source, conversion, touchpoint and attribution model. credit and
+-- grain: one row per source, conversion, touchpoint and attribution model; models with a baseline have
+-- one more row per conversion, with the touchpoint_id and channel (baseline). credit and
 -- credited_revenue are additive within one model; do not sum across models.
 {{ config(materialized='view') }}
 
@@ -20,31 +21,54 @@ conversions as (
 
 ),
 
-final as (
+ensemble_totals as (
 
+    select * from {{ ref('int_ensemble_totals') }}
+
+),
+
+channelled as (
+
+    -- What no touchpoint brought about counts at the time of the conversion.
     select
-        touchpoint_credits.conversion_id,
-        touchpoint_credits.touchpoint_id,
-        journey_touchpoints.person_id,
-        touchpoint_credits.source,
-        journey_touchpoints.channel,
+        touchpoint_credits.*,
         journey_touchpoints.campaign,
-        journey_touchpoints.touched_at,
-        journey_touchpoints.converted_at,
-        journey_touchpoints.conversion_type,
-        touchpoint_credits.attribution_model,
-        touchpoint_credits.credit,
-        touchpoint_credits.credit * cast(conversions.revenue as double) as credited_revenue
+        coalesce(journey_touchpoints.channel, '(baseline)') as channel,
+        journey_touchpoints.touched_at
     from touchpoint_credits
-    inner join journey_touchpoints
+    left join journey_touchpoints
         on
             touchpoint_credits.source = journey_touchpoints.source
             and touchpoint_credits.conversion_id = journey_touchpoints.conversion_id
             and touchpoint_credits.touchpoint_id = journey_touchpoints.touchpoint_id
+
+),
+
+final as (
+
+    select
+        channelled.conversion_id,
+        channelled.touchpoint_id,
+        conversions.person_id,
+        channelled.source,
+        channelled.channel,
+        channelled.campaign,
+        coalesce(channelled.touched_at, conversions.converted_at) as touched_at,
+        conversions.converted_at,
+        conversions.conversion_type,
+        channelled.attribution_model,
+        channelled.credit,
+        channelled.credit * cast(conversions.revenue as double) as credited_revenue,
+        channelled.agreement * ensemble_totals.precision as confidence
+    from channelled
     inner join conversions
         on
-            touchpoint_credits.source = conversions.source
-            and touchpoint_credits.conversion_id = conversions.conversion_id
+            channelled.source = conversions.source
+            and channelled.conversion_id = conversions.conversion_id
+    left join ensemble_totals
+        on
+            conversions.conversion_type = ensemble_totals.conversion_type
+            and channelled.channel = ensemble_totals.channel
 
 )
 

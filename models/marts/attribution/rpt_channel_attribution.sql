@@ -1,6 +1,7 @@
 -- grain: one row per attribution model, conversion type and channel. conversions and revenue are
--- additive within one model and, with the (unattributed) row, add up to all conversions; errors are
--- not additive. Every channel has its row, also where a model credits it with nothing.
+-- additive within one model and, with the (baseline) and (unattributed) rows, add up to all
+-- conversions; errors and confidence are not additive. Every channel has its row, also where a model
+-- credits it with nothing.
 with enabled_models as (
 
     select * from {{ ref('attribution_models') }}
@@ -8,16 +9,15 @@ with enabled_models as (
 
 ),
 
-touchpoint_credits as (
+model_totals as (
 
-    select * from {{ ref('fct_touchpoint_credits') }}
-    where attribution_model not in ({{ quoted_list(channel_total_models()) }})
+    select * from {{ ref('int_model_totals') }}
 
 ),
 
-channel_totals as (
+ensemble_totals as (
 
-    select * from {{ ref('int_channel_totals') }}
+    select * from {{ ref('int_ensemble_totals') }}
 
 ),
 
@@ -40,45 +40,11 @@ conversion_types as (
 
 ),
 
-credited as (
-
-    -- Models with totals of their own report those and not the sum of their credits.
-    select
-        attribution_model,
-        conversion_type,
-        channel,
-        null as std_error,
-        null as conversions_low,
-        null as conversions_high,
-        sum(credit) as conversions,
-        sum(credited_revenue) as revenue
-    from touchpoint_credits
-    group by attribution_model, conversion_type, channel
-    union all
-    select
-        channel_totals.attribution_model,
-        channel_totals.conversion_type,
-        channel_totals.channel,
-        channel_totals.conversions_std_error as std_error,
-        channel_totals.conversions_low,
-        channel_totals.conversions_high,
-        channel_totals.conversions,
-        channel_totals.revenue
-    from channel_totals
-    inner join enabled_models
-        on channel_totals.attribution_model = enabled_models.attribution_model
-
-),
-
 unattributed as (
 
     select
         enabled_models.attribution_model,
         conversions.conversion_type,
-        '(unattributed)' as channel,
-        null as std_error,
-        null as conversions_low,
-        null as conversions_high,
         cast(count(*) as double) as conversions,
         cast(sum(conversions.revenue) as double) as revenue
     from conversions
@@ -90,13 +56,45 @@ unattributed as (
 
 measured as (
 
-    select * from credited
+    select
+        attribution_model,
+        conversion_type,
+        channel,
+        std_error,
+        conversions_low,
+        conversions_high,
+        conversions,
+        revenue,
+        null as confidence
+    from model_totals
     union all
-    select * from unattributed
+    select
+        'ensemble' as attribution_model,
+        conversion_type,
+        channel,
+        std_error,
+        conversions_low,
+        conversions_high,
+        conversions,
+        revenue,
+        agreement * precision as confidence
+    from ensemble_totals
+    union all
+    select
+        attribution_model,
+        conversion_type,
+        '(unattributed)' as channel,
+        null as std_error,
+        null as conversions_low,
+        null as conversions_high,
+        conversions,
+        revenue,
+        null as confidence
+    from unattributed
 
 ),
 
-final as (
+complete as (
 
     select
         enabled_models.attribution_model,
@@ -105,23 +103,15 @@ final as (
         measured.std_error,
         measured.conversions_low,
         measured.conversions_high,
+        measured.confidence,
         coalesce(measured.conversions, 0) as conversions,
         coalesce(measured.revenue, 0) as revenue,
+        case when channels.channel = '(unattributed)' then 0 else measured.conversions end
+            as attributed_conversions,
         case
-            when channels.channel = '(unattributed)' then 0
-            else coalesce(
-                measured.conversions / nullif(
-                    sum(
-                        case when channels.channel != '(unattributed)' then measured.conversions end
-                    ) over (
-                        partition by
-                            enabled_models.attribution_model, conversion_types.conversion_type
-                    ),
-                    0
-                ),
-                0
-            )
-        end as share
+            when channels.channel in ('(unattributed)', '(baseline)') then 0
+            else measured.conversions
+        end as touched_conversions
     from enabled_models
     cross join conversion_types
     cross join channels
@@ -130,6 +120,32 @@ final as (
             enabled_models.attribution_model = measured.attribution_model
             and conversion_types.conversion_type = measured.conversion_type
             and channels.channel = measured.channel
+
+),
+
+final as (
+
+    select
+        attribution_model,
+        conversion_type,
+        channel,
+        std_error,
+        conversions_low,
+        conversions_high,
+        conversions,
+        revenue,
+        {% for share, part in {
+            'share': 'attributed_conversions', 'share_without_baseline': 'touched_conversions'
+        }.items() %}
+        coalesce(
+            {{ part }} / nullif(
+                sum({{ part }}) over (partition by attribution_model, conversion_type), 0
+            ),
+            0
+        ) as {{ share }},
+        {% endfor %}
+        cast(confidence as double) as confidence
+    from complete
 
 )
 

@@ -44,6 +44,25 @@ conversion_types as (
 
 ),
 
+hazard_diagnostics as (
+
+    select * from {{ ref('int_hazard_diagnostics') }}
+
+),
+
+hazard_calibrated_totals as (
+
+    select * from {{ ref('int_hazard_calibrated_totals') }}
+
+),
+
+data_driven as (
+
+    select * from {{ ref('data_driven') }}
+    where kind = 'diagnostic'
+
+),
+
 training as (
 
     select
@@ -165,6 +184,40 @@ diagnosed as (
             conversions.source = ihc_credits.source
             and conversions.conversion_id = ihc_credits.conversion_id
     group by conversions.conversion_type
+    union all
+    select
+        'hazard' as attribution_model,
+        conversion_type,
+        diagnostic,
+        diagnostic_value as value,
+        case diagnostic
+            when 'is_log_link'
+                then case when diagnostic_value = 1 then 'log link' else 'additive link' end
+        end as detail
+    from hazard_diagnostics
+    union all
+    select
+        'hazard_calibrated' as attribution_model,
+        conversion_type,
+        'calibration of ' || channel as diagnostic,
+        ratio as value,
+        case
+            when is_calibrated then 'calibrated by a lift test'
+            when test_reason is not null
+                then 'no lift test; test next: ' || test_reason || ', std_error at most '
+                || round(test_std_error_needed, 1)
+            else 'no lift test'
+        end as detail
+    from hazard_calibrated_totals
+    where channel != '(baseline)'
+    union all
+    select
+        'data_driven' as attribution_model,
+        conversion_type,
+        name as diagnostic,
+        value,
+        null as detail
+    from data_driven
 
 ),
 

@@ -1,0 +1,26 @@
+-- grain: one row per conversion with a touchpoint and attribution model with a baseline: what its
+-- touchpoints did not bring about. credit is additive within one model.
+with final as (
+
+    {% for table, models in credit_tables().items() %}
+    {% for model in models if model in baseline_models() %}
+    select
+        source,
+        conversion_id,
+        '{{ model }}' as attribution_model,
+        greatest(1 - sum({{ model }}), 0) as credit
+    from {{ ref(table) }}
+    group by source, conversion_id
+    union all
+    {% endfor %}
+    {% endfor %}
+    select
+        null as source,
+        null as conversion_id,
+        null as attribution_model,
+        null as credit
+    where false
+
+)
+
+select * from final

@@ -1,0 +1,52 @@
+-- grain: one row per conversion and touchpoint, and one per conversion with the touchpoint_id
+-- (baseline) where a member has a baseline. ensemble adds up to 1 per conversion.
+with member_credits as (
+
+    select * from {{ ref('int_member_credits') }}
+
+),
+
+members as (
+
+    select
+        attribution_model,
+        ensemble_weight / sum(ensemble_weight) over () as weight,
+        count(*) over () as member_count
+    from {{ ref('attribution_models') }}
+    where is_enabled and ensemble_weight > 0
+
+),
+
+aggregated as (
+
+    select
+        member_credits.source,
+        member_credits.conversion_id,
+        member_credits.touchpoint_id,
+        sum(members.weight * member_credits.credit) as ensemble,
+        case when count(*) < max(members.member_count) then 0 else min(member_credits.credit) end
+            as lowest_credit,
+        max(member_credits.credit) as highest_credit
+    from member_credits
+    inner join members
+        on member_credits.attribution_model = members.attribution_model
+    group by
+        member_credits.source, member_credits.conversion_id, member_credits.touchpoint_id
+
+),
+
+final as (
+
+    -- Members agree where the lowest credit of any is the highest; (baseline) is a member's credit
+    -- of 0 where it has none.
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        ensemble,
+        coalesce(lowest_credit / nullif(highest_credit, 0), 1) as agreement
+    from aggregated
+
+)
+
+select * from final

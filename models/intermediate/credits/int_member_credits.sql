@@ -1,0 +1,46 @@
+-- grain: one row per conversion, touchpoint and enabled attribution model but the ensemble; models
+-- with a baseline have one more row per conversion, with the touchpoint_id (baseline). credit adds up
+-- to 1 per conversion and model; do not sum across models.
+{{ config(materialized='view') }}
+
+with enabled_models as (
+
+    select * from {{ ref('attribution_models') }}
+    where is_enabled
+
+),
+
+credits as (
+
+    {% for table, models in credit_tables().items() %}
+    {% for model in models %}
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        '{{ model }}' as attribution_model,
+        {{ model }} as credit
+    from {{ ref(table) }}
+    union all
+    {% endfor %}
+    {% endfor %}
+    select
+        source,
+        conversion_id,
+        '(baseline)' as touchpoint_id,
+        attribution_model,
+        credit
+    from {{ ref('int_baseline_credits') }}
+
+),
+
+final as (
+
+    select credits.*
+    from credits
+    inner join enabled_models
+        on credits.attribution_model = enabled_models.attribution_model
+
+)
+
+select * from final
