@@ -1,5 +1,6 @@
--- grain: one row per conversion type and channel, (baseline) among them. conversions and revenue are
--- additive and add up to the attributed conversions and their revenue; errors are not additive.
+-- grain: one row per conversion type and channel, (baseline) among them. conversions and revenue
+-- are additive and add up to the attributed conversions and their revenue; errors are not
+-- additive.
 with data_driven as (
 
     select * from {{ ref('data_driven') }}
@@ -16,8 +17,8 @@ attributed as (
 
     select
         conversion_type,
-        sum(conversions) as conversions,
-        cast(sum(revenue) as double) as revenue
+        cast(sum(revenue) as double) as revenue,
+        sum(conversions) as conversions
     from channel_sets
     group by conversion_type
 
@@ -47,6 +48,9 @@ final as (
         cast(split.conversion_type as varchar) as conversion_type,
         cast(split.channel as varchar) as channel,
         cast(split.conversions as double) as conversions,
+        cast(split.conversions_std_error as double) as conversions_std_error,
+        cast(split.conversions_low as double) as conversions_low,
+        cast(split.conversions_high as double) as conversions_high,
         cast(
             attributed.revenue * coalesce(
                 split.revenue / nullif(
@@ -54,10 +58,7 @@ final as (
                 ),
                 split.conversions / nullif(attributed.conversions, 0)
             ) as double
-        ) as revenue,
-        cast(split.conversions_std_error as double) as conversions_std_error,
-        cast(split.conversions_low as double) as conversions_low,
-        cast(split.conversions_high as double) as conversions_high
+        ) as revenue
     from split
     inner join attributed
         on split.conversion_type = attributed.conversion_type

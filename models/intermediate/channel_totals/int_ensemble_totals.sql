@@ -42,10 +42,10 @@ aggregated as (
     select
         conversion_type,
         channel,
-        max(mean_conversions) as conversions,
-        sum(weight * revenue) as revenue,
         case when count(*) < max(member_count) then 0 else min(conversions) end
             as lowest_conversions,
+        max(mean_conversions) as conversions,
+        sum(weight * revenue) as revenue,
         max(conversions) as highest_conversions,
         sqrt(
             power(sum(weight * std_error), 2)
@@ -63,12 +63,13 @@ final as (
         conversion_type,
         channel,
         std_error,
-        greatest(conversions - 1.96 * std_error, 0) as conversions_low,
-        conversions + 1.96 * std_error as conversions_high,
         conversions,
         revenue,
+        greatest(conversions - 1.96 * std_error, 0) as conversions_low,
+        conversions + 1.96 * std_error as conversions_high,
         coalesce(lowest_conversions / nullif(highest_conversions, 0), 1) as agreement,
-        greatest(coalesce(1 - 1.96 * std_error / nullif(conversions, 0), 0), 0) as precision
+        greatest(coalesce(1 - 1.96 * std_error / nullif(conversions, 0), 0), 0)
+            as interval_precision
     from aggregated
 
 )

@@ -1,5 +1,6 @@
--- grain: one row per enabled attribution model but the ensemble, conversion type and channel credited,
--- (baseline) among them. conversions and revenue are additive within one model; errors are not.
+-- grain: one row per enabled attribution model but the ensemble, conversion type and channel
+-- credited, (baseline) among them. conversions and revenue are additive within one model; errors
+-- are not.
 with enabled_models as (
 
     select * from {{ ref('attribution_models') }}

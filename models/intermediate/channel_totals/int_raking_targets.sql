@@ -1,5 +1,5 @@
--- grain: one row per attribution model whose credits are raked, conversion type and channel touched,
--- (baseline) among them. conversions are additive within one model.
+-- grain: one row per attribution model whose credits are raked, conversion type and channel
+-- touched, (baseline) among them. conversions are additive within one model.
 {{ config(materialized='view') }}
 
 with channel_totals as (

@@ -1,6 +1,6 @@
 -- grain: one row per conversion and touchpoint; one credit column per model that weighs channels.
--- Each column adds up to 1 per conversion, together with the baseline of models that have one; do not
--- sum across columns.
+-- Each column adds up to 1 per conversion, together with the baseline of models that have one; do
+-- not sum across columns.
 {%- set models = raked_models() %}
 
 with journey_touchpoints as (

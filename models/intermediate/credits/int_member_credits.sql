@@ -1,6 +1,6 @@
 -- grain: one row per conversion, touchpoint and enabled attribution model but the ensemble; models
--- with a baseline have one more row per conversion, with the touchpoint_id (baseline). credit adds up
--- to 1 per conversion and model; do not sum across models.
+-- with a baseline have one more row per conversion, with the touchpoint_id (baseline). credit adds
+-- up to 1 per conversion and model; do not sum across models.
 {{ config(materialized='view') }}
 
 with enabled_models as (

@@ -1,5 +1,5 @@
--- grain: one row per channel that has touchpoints or spend, one for what would have happened without
--- any touch, and one for what has no touch.
+-- grain: one row per channel that has touchpoints or spend, one for what would have happened
+-- without any touch, and one for what has no touch.
 with channels as (
 
     select * from {{ ref('int_channels') }}

@@ -1,5 +1,5 @@
--- grain: one row per source, conversion, touchpoint and attribution model; models with a baseline have
--- one more row per conversion, with the touchpoint_id and channel (baseline). credit and
+-- grain: one row per source, conversion, touchpoint and attribution model; models with a baseline
+-- have one more row per conversion, with the touchpoint_id and channel (baseline). credit and
 -- credited_revenue are additive within one model; do not sum across models.
 {{ config(materialized='view') }}
 
@@ -33,8 +33,8 @@ channelled as (
     select
         touchpoint_credits.*,
         journey_touchpoints.campaign,
-        coalesce(journey_touchpoints.channel, '(baseline)') as channel,
-        journey_touchpoints.touched_at
+        journey_touchpoints.touched_at,
+        coalesce(journey_touchpoints.channel, '(baseline)') as channel
     from touchpoint_credits
     left join journey_touchpoints
         on
@@ -53,13 +53,13 @@ final as (
         channelled.source,
         channelled.channel,
         channelled.campaign,
-        coalesce(channelled.touched_at, conversions.converted_at) as touched_at,
         conversions.converted_at,
         conversions.conversion_type,
         channelled.attribution_model,
         channelled.credit,
+        coalesce(channelled.touched_at, conversions.converted_at) as touched_at,
         channelled.credit * cast(conversions.revenue as double) as credited_revenue,
-        channelled.agreement * ensemble_totals.precision as confidence
+        channelled.agreement * ensemble_totals.interval_precision as confidence
     from channelled
     inner join conversions
         on

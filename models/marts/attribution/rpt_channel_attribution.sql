@@ -1,7 +1,7 @@
 -- grain: one row per attribution model, conversion type and channel. conversions and revenue are
 -- additive within one model and, with the (baseline) and (unattributed) rows, add up to all
--- conversions; errors and confidence are not additive. Every channel has its row, also where a model
--- credits it with nothing.
+-- conversions; errors and confidence are not additive. Every channel has its row, also where a
+-- model credits it with nothing.
 with enabled_models as (
 
     select * from {{ ref('attribution_models') }}
@@ -77,7 +77,7 @@ measured as (
         conversions_high,
         conversions,
         revenue,
-        agreement * precision as confidence
+        agreement * interval_precision as confidence
     from ensemble_totals
     union all
     select

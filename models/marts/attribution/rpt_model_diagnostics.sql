@@ -204,8 +204,11 @@ diagnosed as (
         case
             when is_calibrated then 'calibrated by a lift test'
             when test_reason is not null
-                then 'no lift test; test next: ' || test_reason || ', std_error at most '
-                || round(test_std_error_needed, 1)
+                then
+                    concat(
+                        'no lift test; test next: ', test_reason, ', std_error at most ',
+                        round(test_std_error_needed, 1)
+                    )
             else 'no lift test'
         end as detail
     from hazard_calibrated_totals
