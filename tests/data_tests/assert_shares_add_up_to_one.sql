@@ -1,5 +1,6 @@
 -- Under every enabled model, the shares of the channels of a conversion type add up to 1 (to 0
--- where no conversion of the type is attributed).
+-- where no conversion of the type is attributed). rpt_model_comparison has columns for the shipped
+-- models.
 with channel_attribution as (
 
     select * from {{ ref('rpt_channel_attribution') }}
@@ -38,7 +39,7 @@ shares as (
         sum(share) as share
     from channel_attribution
     group by attribution_model, conversion_type
-    {% for model in attribution_models() %}
+    {% for model in shipped_models() %}
     union all
     select
         'rpt_model_comparison' as mart,
@@ -69,6 +70,9 @@ expected as (
     from marts
     cross join enabled_models
     cross join attributed
+    where
+        marts.mart = 'rpt_channel_attribution'
+        or enabled_models.attribution_model in ({{ quoted_list(shipped_models()) }})
 
 )
 

@@ -15,6 +15,12 @@ from typing import Any, NoReturn
 import yaml
 from dbt.cli.main import dbtRunner
 
+# What the Python models import, so that no build has to: these load SciPy and scikit-learn.
+import tributary.data_driven
+import tributary.hazard
+import tributary.raking
+import tributary.shapley  # noqa: F401
+
 # What parsing depends on; every other setting is read when a model is compiled.
 PARSED_SETTINGS = ("sources", "markov_order")
 

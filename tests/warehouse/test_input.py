@@ -25,13 +25,17 @@ def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:
     built = build_files({})
     for mart in ("fct_conversions", "fct_touchpoint_credits", "rpt_channel_attribution"):
         assert built.value(f"select count(*) from marts.{mart}") == 0
-    assert built.rows("select channel from marts.dim_channels") == [("(unattributed)",)]
+    assert built.rows("select channel from marts.dim_channels order by channel") == [
+        ("(baseline)",),
+        ("(unattributed)",),
+    ]
 
 
 def test_one_conversion_without_a_touchpoint_is_unattributed(build_files: BuildFiles) -> None:
     built = build_files({"conversions": [("c", "u", "2024-01-01", 10)]})
     assert built.rows(
-        "select distinct channel, conversions, revenue, share from marts.rpt_channel_attribution"
+        "select distinct channel, conversions, revenue, share from marts.rpt_channel_attribution "
+        "where conversions > 0"
     ) == [("(unattributed)", 1, 10, 0)]
 
 
@@ -48,10 +52,17 @@ def test_one_channel_gets_everything(build_files: BuildFiles) -> None:
     )
     assert (
         built.rows(
-            "select conversions, revenue, share from marts.rpt_channel_attribution "
-            "where channel = 'only'"
+            "select sum(conversions), sum(revenue), sum(share) from marts.rpt_channel_attribution "
+            "where channel in ('only', '(baseline)') group by attribution_model"
         )
         == [pytest.approx((1, 10, 1))] * MODELS
+    )
+    assert (
+        built.value(
+            "select count(*) from marts.rpt_channel_attribution "
+            "where channel = 'only' and share_without_baseline = 1"
+        )
+        == MODELS
     )
 
 
@@ -138,7 +149,7 @@ def test_conversion_types_are_attributed_on_their_own(tmp_path: Path) -> None:
     assert built.status == 0, built.output
     assert built.rows(
         "select conversion_type, channel, conversions, revenue from marts.rpt_channel_attribution "
-        "where attribution_model = 'linear' and channel != '(unattributed)' order by 1, 2"
+        "where attribution_model = 'linear' and channel not like '(%' order by 1, 2"
     ) == [
         ("lead", "a", 1, 0),
         ("lead", "b", 0, 0),

@@ -179,7 +179,7 @@ def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--model", "magic"], "no model magic. It has: daily_share, first_touch,"),
+        (["--model", "magic"], "no model magic. It has: daily_share, data_driven,"),
         (["--type", "refund"], "no conversion type refund. It has: lead, purchase."),
         (["--start", "2024-02-01", "--end", "2024-01-01"], "after its end, 2024-01-01"),
         (["--format", "parquet"], "needs a file: add --output FILE"),
