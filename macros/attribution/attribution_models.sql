@@ -10,6 +10,7 @@
         ] + decay_weights().keys() | list + position_shares().keys() | list,
         'int_ihc_credits': ['ihc'],
         'int_hazard_credits': ['hazard', 'hazard_without_baseline'],
+        'int_survival_credits': ['survival'],
         'int_channel_weighted_credits': raked_models() + ['shapley']
     }) }}
 {% endmacro %}
@@ -44,7 +45,7 @@
         'first_touch', 'last_touch', 'last_non_direct_touch', 'last_paid_touch', 'linear',
         'daily_share', 'time_decay', 'hyperbolic_decay', 'position_based', 'w_shaped', 'z_shaped',
         'ihc', 'markov', 'markov_shapley', 'shapley', 'hazard', 'hazard_without_baseline',
-        'hazard_calibrated', 'data_driven', 'ensemble'
+        'hazard_calibrated', 'survival', 'data_driven', 'ensemble'
     ]) }}
 {% endmacro %}
 

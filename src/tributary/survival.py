@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -154,3 +156,79 @@ def fit_survival(
         conversions=total(owner, credit),
         history=np.array(history),
     )
+
+
+COEFFICIENTS = pa.schema(
+    [
+        pa.field("conversion_type", pa.string(), nullable=False),
+        pa.field("channel", pa.string(), nullable=False),
+        pa.field("beta", pa.float64(), nullable=False),
+        pa.field("omega", pa.float64(), nullable=False),
+        pa.field("log_likelihood", pa.float64(), nullable=False),
+        pa.field("steps", pa.int64(), nullable=False),
+    ]
+)
+"""Of `fit_survival_tables`; the last two are of the conversion type and repeat on its channels."""
+
+
+def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
+    """Fit the additive hazard of each conversion type.
+
+    Where the conversions are a sample, the touches observed are scaled to it: the fit needs as many
+    touches per conversion as there are in all.
+
+    Parameters
+    ----------
+    delays
+        One row per conversion and touch before it: conversion_type, conversion_number, channel,
+        delay_days (at least 0), and weight, how many conversions this one stands for (above 0, the
+        same on each of its rows).
+    exposure
+        Histogram of all touches: conversion_type, channel, observed_days (at least 0), touches
+        (above 0).
+
+    Returns
+    -------
+    pyarrow.Table
+        Schema `COEFFICIENTS`, sorted: beta in conversions per touch, omega per day.
+
+    Raises
+    ------
+    ValueError
+        As `fit_survival`, or if weights are not positive.
+    """
+    rows: list[dict[str, object]] = []
+    types = {*delays["conversion_type"].to_pylist(), *exposure["conversion_type"].to_pylist()}
+    for conversion_type in sorted(types):
+        converted = delays.filter(pc.equal(delays["conversion_type"], conversion_type))
+        observed = exposure.filter(pc.equal(exposure["conversion_type"], conversion_type))
+        conversion = _numbers(converted, "conversion_number").astype(np.int64)
+        weight = _numbers(converted, "weight")
+        if not np.all(weight > 0):
+            raise ValueError("Every weight of a conversion must be positive.")
+        _, first = np.unique(conversion, return_index=True)
+        sampled = len(first) / weight[first].sum() if len(first) else 1.0
+        fit = fit_survival(
+            converted["channel"].to_pylist(),
+            _numbers(converted, "delay_days"),
+            conversion,
+            observed["channel"].to_pylist(),
+            _numbers(observed, "observed_days"),
+            _numbers(observed, "touches") * sampled,
+        )
+        rows += [
+            {
+                "conversion_type": conversion_type,
+                "channel": channel,
+                "beta": fit.conversions_per_touch[index],
+                "omega": fit.decay_rates[index],
+                "log_likelihood": fit.history[-1],
+                "steps": len(fit.history),
+            }
+            for index, channel in enumerate(fit.channels)
+        ]
+    return pa.Table.from_pylist(rows, schema=COEFFICIENTS)
+
+
+def _numbers(table: pa.Table, column: str) -> FloatArray:
+    return np.asarray(table[column].cast(pa.float64()).to_numpy(), dtype=np.float64)

@@ -1,9 +1,10 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tributary.survival import SurvivalFit, fit_survival
+from tributary.survival import COEFFICIENTS, SurvivalFit, fit_survival, fit_survival_tables
 
 TRUTH = {"a": (0.12, 1 / 3.0), "b": (0.05, 1 / 10.0), "c": (0.02, 1 / 1.5)}
 END = 60.0
@@ -152,3 +153,101 @@ def test_wrong_input_is_an_error(
         fit_survival(
             channel, np.array(delay), np.array([0]), observed, np.array([1.0]), np.array(touches)
         )
+
+
+def delays(rows: list[tuple[str, int, str, float, float]]) -> pa.Table:
+    names = ["conversion_type", "conversion_number", "channel", "delay_days", "weight"]
+    types = [pa.string(), pa.int64(), pa.string(), pa.float64(), pa.float64()]
+    return pa.table(
+        {
+            name: pa.array([row[place] for row in rows], type=kind)
+            for place, (name, kind) in enumerate(zip(names, types, strict=True))
+        }
+    )
+
+
+def exposure(rows: list[tuple[str, str, float, int]]) -> pa.Table:
+    names = ["conversion_type", "channel", "observed_days", "touches"]
+    types = [pa.string(), pa.string(), pa.float64(), pa.int64()]
+    return pa.table(
+        {
+            name: pa.array([row[place] for row in rows], type=kind)
+            for place, (name, kind) in enumerate(zip(names, types, strict=True))
+        }
+    )
+
+
+PURCHASES = [("purchase", 2, "a", 1.0), ("purchase", 2, "b", 3.0), ("purchase", 5, "a", 2.0)]
+OBSERVED = [
+    ("purchase", "a", 1.5, 2),
+    ("purchase", "b", 3.0, 1),
+    ("purchase", "a", 30.0, 7),
+    ("purchase", "b", 20.0, 5),
+]
+
+
+def test_tables_give_the_fit_of_each_conversion_type_alone() -> None:
+    lead = ("lead", 2, "b", 0.5, 1.0)
+    table = fit_survival_tables(
+        delays([lead] + [(*row, 1.0) for row in PURCHASES]),
+        exposure([("lead", "b", 0.5, 1), ("lead", "c", 9.0, 4), *OBSERVED]),
+    )
+    fit = fit_survival(
+        ["a", "b", "a"], np.array([1.0, 3.0, 2.0]), np.array([2, 2, 5]),
+        ["a", "b", "a", "b"], np.array([1.5, 3.0, 30.0, 20.0]), np.array([2.0, 1.0, 7.0, 5.0]),
+    )  # fmt: skip
+
+    assert table.schema == COEFFICIENTS
+    keys = list(
+        zip(table["conversion_type"].to_pylist(), table["channel"].to_pylist(), strict=True)
+    )
+    assert keys == [("lead", "b"), ("lead", "c"), ("purchase", "a"), ("purchase", "b")]
+    assert table["beta"].to_pylist()[1] == 0
+    assert table["beta"].to_pylist()[2:] == fit.conversions_per_touch.tolist()
+    assert table["omega"].to_pylist()[2:] == fit.decay_rates.tolist()
+    assert table["log_likelihood"].to_pylist()[2:] == [fit.history[-1]] * 2
+    assert table["steps"].to_pylist()[2:] == [len(fit.history)] * 2
+
+
+def test_a_sample_of_the_conversions_gives_the_coefficients_of_all() -> None:
+    # Every conversion twice, of which the sample has one: half of the touches belong to it.
+    twice = [(kind, number + 10 * copy, channel, days, 1.0)
+             for copy in (0, 1) for kind, number, channel, days in PURCHASES]  # fmt: skip
+    observed = exposure(
+        [(kind, channel, days, 2 * count) for kind, channel, days, count in OBSERVED]
+    )
+    whole = fit_survival_tables(delays(twice), observed)
+    sample = fit_survival_tables(delays([(*row, 2.0) for row in PURCHASES]), observed)
+
+    assert sample["beta"].to_pylist() == pytest.approx(whole["beta"].to_pylist(), rel=1e-2)
+    assert sample["omega"].to_pylist() == pytest.approx(whole["omega"].to_pylist(), rel=1e-2)
+
+
+def test_bins_of_five_percent_hardly_change_the_fit() -> None:
+    rng = np.random.default_rng(3)
+    converted = rng.exponential(0.05, 400)
+    days = np.concatenate([converted, rng.random(3_000) * 60])
+    place = np.floor(20 * np.log(days))
+    bins = [days[place == number] for number in np.unique(place)]
+    rows = delays([("t", number, "a", float(day), 1.0) for number, day in enumerate(converted)])
+    binned = fit_survival_tables(
+        rows, exposure([("t", "a", float(each.mean()), len(each)) for each in bins])
+    )
+    exact = fit_survival_tables(rows, exposure([("t", "a", float(day), 1) for day in days]))
+
+    assert binned["beta"].to_pylist() == pytest.approx(exact["beta"].to_pylist(), rel=1e-3)
+    assert binned["omega"].to_pylist() == pytest.approx(exact["omega"].to_pylist(), rel=1e-3)
+
+
+def test_tables_with_nothing_in_them() -> None:
+    assert fit_survival_tables(delays([]), exposure([])).equals(COEFFICIENTS.empty_table())
+
+    nobody = fit_survival_tables(delays([]), exposure([("t", "a", 3.0, 1)]))
+    assert nobody["beta"].to_pylist() == [0.0]
+    one = fit_survival_tables(delays([("t", 1, "a", 0.0, 1.0)]), exposure([("t", "a", 0.0, 1)]))
+    assert one["beta"].to_pylist()[0] > 0
+
+
+def test_a_weight_that_is_not_positive_is_an_error() -> None:
+    with pytest.raises(ValueError, match="weight"):
+        fit_survival_tables(delays([("t", 1, "a", 1.0, 0.0)]), exposure([("t", "a", 1.0, 1)]))

@@ -89,7 +89,7 @@ def test_every_model_splits_all_conversions_and_revenue(challenge: Build, mart: 
         f"select attribution_model, sum(conversions), sum(revenue) from marts.{mart} "
         "where channel != '(unattributed)' group by attribution_model"
     )
-    assert len(totals) == 20
+    assert len(totals) == 21
     for _, conversions, revenue in totals:
         assert (conversions, revenue) == pytest.approx((1940, 111_721.66), abs=1e-6)
 

@@ -18,7 +18,7 @@ from .conftest import HEADERS, Build, Tables, build, write_csv
 
 BuildFiles = Callable[..., Build]
 
-MODELS = 20
+MODELS = 21
 
 
 def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:

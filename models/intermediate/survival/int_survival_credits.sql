@@ -1,0 +1,59 @@
+-- grain: one row per conversion and touchpoint. survival adds up to 1 per conversion.
+with journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
+coefficients as (
+
+    select * from {{ ref('int_survival_coefficients') }}
+
+),
+
+hazards as (
+
+    -- Null where the channel brings about nothing, or was not learnt from.
+    select
+        journey_touchpoints.source,
+        journey_touchpoints.conversion_id,
+        journey_touchpoints.touchpoint_id,
+        journey_touchpoints.journey_length,
+        ln(nullif(coefficients.beta, 0)) + ln(coefficients.omega) - coefficients.omega
+        * {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
+            as log_hazard
+    from journey_touchpoints
+    left join coefficients
+        on
+            journey_touchpoints.conversion_type = coefficients.conversion_type
+            and journey_touchpoints.channel = coefficients.channel
+
+),
+
+weighted as (
+
+    -- Relative to the journey's highest: the hazards of an old journey may all round to 0.
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        journey_length,
+        coalesce(
+            exp(log_hazard - max(log_hazard) over (partition by source, conversion_id)), 0
+        ) as hazard
+    from hazards
+
+),
+
+final as (
+
+    select
+        source,
+        conversion_id,
+        touchpoint_id,
+        {{ share_of_journey('hazard') }} as survival
+    from weighted
+
+)
+
+select * from final

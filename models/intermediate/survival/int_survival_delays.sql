@@ -1,0 +1,91 @@
+-- grain: one row per conversion that the survival model is fitted to and touchpoint since the
+-- person's previous conversion. Of many conversions of one type a sample is kept, and weight says
+-- how many each stands for. Nothing is additive.
+-- A touch is learnt from where its whole time is within the reporting period: what an earlier one
+-- brought about before the period is not known.
+with journey_windows as (
+
+    select * from {{ ref('int_journey_windows') }}
+
+),
+
+journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
+touched as (
+
+    -- A touch at the very instant of the previous conversion belongs to that one, or to this.
+    select
+        journey_touchpoints.source,
+        journey_touchpoints.conversion_id,
+        journey_touchpoints.touchpoint_id,
+        journey_touchpoints.conversion_type,
+        journey_touchpoints.channel,
+        {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
+            as delay_days
+    from journey_touchpoints
+    inner join journey_windows
+        on
+            journey_touchpoints.source = journey_windows.source
+            and journey_touchpoints.conversion_id = journey_windows.conversion_id
+    where
+        {{ in_reporting_period('journey_touchpoints.touched_at') }}
+        and (
+            journey_windows.previous_converted_at is null
+            or journey_touchpoints.touched_at
+            {{ '>' if include_touch_at_conversion() else '>=' }}
+            journey_windows.previous_converted_at
+        )
+
+),
+
+converted as (
+
+    select distinct
+        source,
+        conversion_id,
+        conversion_type
+    from touched
+
+),
+
+numbered as (
+
+    select
+        source,
+        conversion_id,
+        row_number() over (
+            partition by conversion_type
+            order by md5(concat(source, '/', conversion_id)), source, conversion_id
+        ) as conversion_number,
+        count(*) over (partition by conversion_type) as conversions
+    from converted
+
+),
+
+final as (
+
+    select
+        touched.source,
+        touched.conversion_id,
+        touched.touchpoint_id,
+        touched.conversion_type,
+        numbered.conversion_number,
+        touched.channel,
+        touched.delay_days,
+        cast(
+            greatest(numbered.conversions / {{ survival_fitted_conversions() }}.0, 1) as double
+        ) as weight
+    from touched
+    inner join numbered
+        on
+            touched.source = numbered.source
+            and touched.conversion_id = numbered.conversion_id
+    where numbered.conversion_number <= {{ survival_fitted_conversions() }}
+
+)
+
+select * from final
