@@ -331,14 +331,17 @@ class Simulation:
         are of all conversions. Lost is what would not have happened with the channel switched off
         and everything else as it was: empty where there is nothing to switch off.
     experiments
-        One row per tested channel: channel, kind (holdout), start_date, end_date (inclusive),
+        One row per tested channel: channel, kind (ghost), start_date, end_date (inclusive),
         people_held_out, people_control, conversions_held_out, conversions_control, lift,
-        std_error. The control group is everybody from whom nothing is withheld. The lift is in
-        conversions of the period: (conversions per person in control - held out) x the people from
-        whom the channel was not withheld, so that it estimates what the channel brought about
-        among the conversions that were observed.
+        std_error. The control group is everybody from whom nothing is withheld. Conversions count
+        from the first touch on, or the first touch that was withheld: before it both groups live
+        alike, and what happens there is noise. The lift is in conversions of the period:
+        (conversions per person in control - held out) x the people from whom the channel was not
+        withheld, so that it estimates what the channel brought about among the conversions that
+        were observed.
     holdouts
-        user_id and the channel withheld from that person.
+        user_id, the channel withheld from that person, and first_withheld_at (UTC), when it would
+        have touched the person first; empty if never.
     """
 
     sessions: pa.Table
@@ -379,6 +382,7 @@ def simulate(
         progress(people)
 
     touches = _joined([chunk.touches for chunk in chunks], _TOUCH_FIELDS)
+    withheld = _joined([chunk.withheld_touches for chunk in chunks], _TOUCH_FIELDS)
     conversions = _joined([chunk.conversions for chunk in chunks], _CONVERSION_FIELDS)
     people_columns = _joined([chunk.people for chunk in chunks], _PERSON_FIELDS)
     nothing = np.zeros((2, len(market.channels) + 1))
@@ -392,8 +396,8 @@ def simulate(
             caused=sum((chunk.caused for chunk in chunks), nothing),
             lost=sum((chunk.lost for chunk in chunks), nothing[:, 1:]),
         ),
-        experiments=_experiment_table(market, conversions, people_columns),
-        holdouts=_holdout_table(market, people_columns),
+        experiments=_experiment_table(market, touches, withheld, conversions, people_columns),
+        holdouts=_holdout_table(market, withheld, people_columns),
     )
 
 
@@ -420,11 +424,13 @@ class _Chunk:
     """The lives of some people, and what channels truly did to them.
 
     `place` is where in its day an event lies, in [0, 1); `z` is the standard normal draw behind
-    its revenue; `withheld` is a channel's number or -1. `caused`, of shape (2, channels + 1), holds
+    its revenue; `withheld` is a channel's number or -1, and `withheld_touches` are those that did
+    not happen because of it. `caused`, of shape (2, channels + 1), holds
     conversions and revenue, the baseline last; `lost` has shape (2, channels).
     """
 
     touches: Events
+    withheld_touches: Events
     conversions: Events
     people: Events
     caused: FloatArray
@@ -462,6 +468,7 @@ class _Lives:
     revenue: FloatArray
     reached: BoolArray
     touch_events: Events
+    withheld_events: Events
     conversion_events: Events
 
 
@@ -543,10 +550,11 @@ def _live(market: Market, rng: np.random.Generator, first_person: int, people: i
         caused[:, -1] += outcome @ ~life.members.any(axis=0)
         lost += outcome @ life.loss_weight.T
 
-    for events in (real.touch_events, real.conversion_events):
+    for events in (real.touch_events, real.withheld_events, real.conversion_events):
         events["person"] += first_person
     return _Chunk(
         touches=real.touch_events,
+        withheld_touches=real.withheld_events,
         conversions=real.conversion_events,
         people={"withheld": draws.withheld, "profile": draws.profile},
         caused=caused,
@@ -666,6 +674,7 @@ def _run(
     conversions = np.zeros(n_lives)
     revenue = np.zeros(n_lives)
     touch_events: list[Events] = []
+    withheld_events: list[Events] = []
     conversion_events: list[Events] = []
 
     for day in range(market.days):
@@ -685,7 +694,8 @@ def _run(
             probability = -np.expm1(-rate)
 
         u_touch = draws.u_touch[day][:, person]
-        touched = (u_touch < probability) & is_on & (~needs_visit | was_visited)
+        would_touch = (u_touch < probability) & (~needs_visit | was_visited)
+        touched = would_touch & is_on
         was_visited |= (touched & ~needs_visit).any(axis=0)
         reached |= touched
 
@@ -723,6 +733,11 @@ def _run(
 
         if is_recorded:
             touch_events.append(_events(person=person[life], day=day, channel=channel, place=place))
+            missed, misser = np.nonzero(would_touch & ~is_on)
+            missed_place = u_touch[missed, misser] / probability[missed, misser]
+            withheld_events.append(
+                _events(person=person[misser], day=day, channel=missed, place=missed_place)
+            )
             places = np.zeros((len(channels), n_lives))
             places[channel, life] = place
             places = places[:, buyer]
@@ -747,6 +762,7 @@ def _run(
         revenue=revenue,
         reached=reached,
         touch_events=_joined(touch_events, _TOUCH_FIELDS),
+        withheld_events=_joined(withheld_events, _TOUCH_FIELDS),
         conversion_events=_joined(conversion_events, _CONVERSION_FIELDS),
     )
 
@@ -933,16 +949,34 @@ _EXPERIMENT_SCHEMA = pa.schema(
 )
 
 
-def _experiment_table(market: Market, conversions: Events, people: Events) -> pa.Table:
+def _first_time(events: Events, people: int) -> FloatArray:
+    """When the first of the events happens to each person, in days; infinite if never."""
+    first = np.full(people, np.inf)
+    np.minimum.at(first, events["person"], events["day"] + events["place"])
+    return first
+
+
+def _experiment_table(
+    market: Market, touches: Events, withheld_touches: Events, conversions: Events, people: Events
+) -> pa.Table:
     """Compare the people from whom a channel was withheld with those who had them all.
 
-    A group of fewer than two people measures nothing and has no row.
+    Conversions before the channel's first touch, real or withheld, say nothing about it (ghost ads:
+    Johnson, Lewis, Nubbemeyer, 2017). A group of fewer than two people measures nothing and has no
+    row.
     """
     withheld = people["withheld"]
-    counts = np.bincount(conversions["person"], minlength=len(withheld))
-    control = counts[withheld == -1]
+    converted = conversions["day"] + conversions["place"]
+    first_withheld = _first_time(withheld_touches, len(withheld))
     rows = []
     for number, channel in enumerate(market.channels):
+        is_channel = touches["channel"] == number
+        of_channel = {name: column[is_channel] for name, column in touches.items()}
+        first_touch = _first_time(of_channel, len(withheld))
+        reached = np.where(withheld == number, first_withheld, first_touch)
+        is_after = converted > reached[conversions["person"]]
+        counts = np.bincount(conversions["person"][is_after], minlength=len(withheld))
+        control = counts[withheld == -1]
         held_out = counts[withheld == number]
         if channel.name not in market.tested or min(len(held_out), len(control)) < 2:
             continue
@@ -951,7 +985,7 @@ def _experiment_table(market: Market, conversions: Events, people: Events) -> pa
         rows.append(
             {
                 "channel": channel.name,
-                "kind": "holdout",
+                "kind": "ghost",
                 "start_date": market.first_day,
                 "end_date": market.first_day + timedelta(days=market.days - 1),
                 "people_held_out": len(held_out),
@@ -965,11 +999,16 @@ def _experiment_table(market: Market, conversions: Events, people: Events) -> pa
     return pa.Table.from_pylist(rows, schema=_EXPERIMENT_SCHEMA)
 
 
-def _holdout_table(market: Market, people: Events) -> pa.Table:
+def _holdout_table(market: Market, withheld_touches: Events, people: Events) -> pa.Table:
     (person,) = np.nonzero(people["withheld"] >= 0)
+    first = _first_time(withheld_touches, len(people["withheld"]))[person]
+    is_never = np.isinf(first)
+    day = np.where(is_never, 0.0, first)
+    times = _times(market, {"day": np.floor(day), "place": day % 1})
     return pa.table(
         {
             "user_id": _ids("u", person),
             "channel": _channel_names(market, people["withheld"][person]),
+            "first_withheld_at": pc.if_else(pa.array(is_never), None, times),
         }
     )

@@ -434,23 +434,50 @@ def test_a_channel_is_withheld_from_its_share_of_people_and_from_nobody_else() -
 
 def test_experiments_are_what_the_tables_show() -> None:
     simulation = simulate(TESTED, SEED)
-    withheld = {row["user_id"]: row["channel"] for row in simulation.holdouts.to_pylist()}
-    conversions = Counter(
-        withheld.get(user, "control") for user in simulation.conversions["user_id"].to_pylist()
-    )
-    people = Counter(withheld.values())
-    control = TESTED.people - len(withheld)
+    holdouts = {row["user_id"]: row for row in simulation.holdouts.to_pylist()}
+    first_touch: dict[tuple[str, str], datetime] = {}
+    for row in simulation.sessions.to_pylist():
+        first_touch.setdefault((row["channel"], row["user_id"]), row["started_at"])
+    conversions: Counter[tuple[str, str]] = Counter()
+    for row in simulation.conversions.to_pylist():
+        user = row["user_id"]
+        for channel in ("works", "idle"):
+            reached = first_touch.get((channel, user))
+            group = "control"
+            if user in holdouts:
+                group = "held out" if holdouts[user]["channel"] == channel else "other"
+            if group == "held out":
+                reached = holdouts[user]["first_withheld_at"]
+            conversions[channel, group] += reached is not None and row["converted_at"] > reached
+    people = Counter(row["channel"] for row in holdouts.values())
+    control = TESTED.people - len(holdouts)
 
     assert simulation.experiments["channel"].to_pylist() == ["works", "idle"]
     for row in simulation.experiments.to_pylist():
         held_out = people[row["channel"]]
-        rate = conversions["control"] / control - conversions[row["channel"]] / held_out
+        rate = (
+            conversions[row["channel"], "control"] / control
+            - conversions[row["channel"], "held out"] / held_out
+        )
         assert (row["people_held_out"], row["people_control"]) == (held_out, control)
         assert row["lift"] == pytest.approx(rate * (TESTED.people - held_out))
         assert (row["start_date"], row["end_date"]) == (
             TESTED.first_day,
             TESTED.first_day + timedelta(days=29),
         )
+
+
+def test_touches_are_withheld_when_they_would_have_happened() -> None:
+    """The draws of a person do not depend on what is withheld."""
+    simulation = simulate(TESTED, SEED)
+    everything = simulate(replace(TESTED, tested=("works", "idle"), holdout_share=0.0), SEED)
+    first_touch: dict[tuple[str, str], datetime] = {}
+    for row in everything.sessions.to_pylist():
+        first_touch.setdefault((row["user_id"], row["channel"]), row["started_at"])
+
+    assert simulation.holdouts["first_withheld_at"].null_count > 0
+    for row in simulation.holdouts.to_pylist():
+        assert row["first_withheld_at"] == first_touch.get((row["user_id"], row["channel"]))
 
 
 def test_the_lift_estimates_the_truth_with_its_standard_error() -> None:
