@@ -8,6 +8,66 @@
         ) }}
     {% endif %}
     {% do land_folder('files', folder, "Put it there, or name another folder in files_path.") %}
+    {% do land_experiments('files', folder) %}
+{% endmacro %}
+
+{#-
+  Lift tests, which may be absent. They are few and written by hand, and each of them moves money: one
+  that cannot be read is an error that names it, not a row to be left out.
+-#}
+{% macro land_experiments(source, folder) %}
+    {% set columns = {
+        'channel': {'kind': 'text', 'required': true},
+        'kind': {'kind': 'text', 'required': true},
+        'start_date': {'kind': 'time', 'required': true},
+        'end_date': {'kind': 'time', 'required': true},
+        'lift': {'kind': 'number', 'required': true},
+        'std_error': {'kind': 'number', 'required': true},
+        'conversion_type': {'kind': 'text', 'required': false}
+    } %}
+    {% set files = entity_files(source, folder, 'experiments') %}
+    {% if not files %}
+        {{ return(land_nothing(source, 'experiments', columns)) }}
+    {% endif %}
+    {% for file in files.names %}
+        {% do check_columns(source, columns_of(files.relations[file]), columns, file) %}
+        {% do check_experiments(source, file, files.relations[file], columns) %}
+    {% endfor %}
+    {% do land_entity(
+        source, 'experiments', files.relation, columns, files.names | join(', ')
+    ) %}
+{% endmacro %}
+
+{% macro check_experiments(source, file, relation, columns) %}
+    {% set start_date = 'cast(' ~ to_utc_timestamp('start_date') ~ ' as date)' %}
+    {% set end_date = 'cast(' ~ to_utc_timestamp('end_date') ~ ' as date)' %}
+    {% set lift = 'try_cast(lift as double)' %}
+    {% set std_error = 'try_cast(std_error as double)' %}
+    {% set problems = {
+        to_text('channel') ~ ' is null': 'it names no channel',
+        "coalesce(lower(" ~ to_text('kind') ~ "), '') not in ('holdout', 'geo', 'ghost')":
+            'its kind is none of holdout, geo, ghost',
+        start_date ~ ' is null or ' ~ end_date ~ ' is null':
+            'start_date or end_date cannot be read; write them as YYYY-MM-DD',
+        start_date ~ ' > ' ~ end_date: 'it ends before it starts',
+        'coalesce(not isfinite(' ~ lift ~ '), true)': 'lift is no finite number',
+        'coalesce(not (isfinite(' ~ std_error ~ ') and ' ~ std_error ~ ' > 0), true)':
+            'std_error is no positive number'
+    } %}
+    {% set cases = [] %}
+    {% for condition, problem in problems.items() %}
+        {% do cases.append('when ' ~ condition ~ ' then ' ~ sql_text(problem)) %}
+    {% endfor %}
+    {% for row in run_query(
+        'select row_text, problem from (select ' ~ row_as_json('experiments') ~ ' as row_text, case '
+        ~ cases | join(' ') ~ ' end as problem from ' ~ relation ~ ' as experiments) as checked'
+        ~ ' where problem is not null order by row_text limit 1'
+    ) %}
+        {{ exceptions.raise_compiler_error(
+            "Source " ~ source ~ ": " ~ file ~ " has an experiment that cannot be used: "
+            ~ row[1] ~ ". The row: " ~ row[0]
+        ) }}
+    {% endfor %}
 {% endmacro %}
 
 {#- The simulator's output: the same entities as files, always as Parquet. -#}
