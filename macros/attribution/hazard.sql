@@ -51,3 +51,13 @@
         {'place': 0.966234757101576, 'weight': 0.08566224618958525}
     ]) }}
 {% endmacro %}
+
+{#- Days within which one touch can prompt another. -#}
+{% macro prompt_window_days() %}
+    {{ return(14) }}
+{% endmacro %}
+
+{#- How many touches are looked at, at most, for what comes shortly before and after. -#}
+{% macro prompt_sampled_touches() %}
+    {{ return(300000) }}
+{% endmacro %}

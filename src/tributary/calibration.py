@@ -3,20 +3,21 @@
 An experiment on channel k measured a lift e with standard error s, where the model says that the
 channel brought about m conversions. The channel's ratio r_k of truth to model is unknown:
 
-    e ~ Normal(r_k m, s^2),  r_k ~ Normal(rho_g, tau^2),  rho_g ~ Normal(1, 1/4^2),
-    tau ~ half-normal(0.2),
+    e ~ Normal(r_k m, s^2),  r_k ~ Normal(1 + d_k g, (d_k tau)^2),  g ~ Normal(0, 0.1^2),
+    tau ~ half-normal(0.15),
 
-with one rho per group g of channels, so that what was learned about one channel of a group says
-something about the others. All but tau is Gaussian and in closed form; tau is summed over a grid.
+with one g per group of channels, so that what was learned about one channel of a group says
+something about the others. The doubt d_k is 1 for a channel that looks confounded and 1/3 for one
+that does not: where touches find people by chance the model is close, and a vague experiment
+should move it little. All but tau is Gaussian and in closed form; tau is summed over a grid.
 
 Source of the method: hierarchical Gaussian shrinkage (Gelman et al., Bayesian Data Analysis, 2013,
 chapter 5); calibration of attribution by experiments after Gordon, Zettelmeyer, Bhargava, Chapsky
 (2019). See docs/methods/calibration.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -31,20 +32,19 @@ KINDS = ("holdout", "geo", "ghost")
 """How a lift was measured: people or regions from whom a channel was withheld, or people who were
 logged where an ad was withheld. All mean the same here: a lift with a standard error."""
 
-GROUP_SPREAD = 0.25
-"""Prior standard deviation of a group's mean ratio around 1."""
+GROUP_SPREAD = 0.1
+"""Prior standard deviation of what the channels of a group have in common, at full doubt."""
 
-CHANNEL_SPREAD = 0.2
+CHANNEL_SPREAD = 0.15
 """Scale of the half-normal prior of tau, the spread of channels around their group."""
 
+DOUBT_WITHOUT_REASON = 1 / 3
+"""Doubt about a channel that does not look confounded; of one that does it is 1."""
+
 PRECISE = 0.25
-"""An experiment whose standard error is below this share of the model's number is precise."""
+"""A test is worth while where its standard error is at most this share of the credit in doubt."""
 
-DISAGREES = 0.05
-"""Experiments disagree with the model where so large a difference has at most this probability of
-occurring by chance in any of them."""
-
-FOLLOWS = 1.1
+FOLLOWS = 1.05
 """Touches that come this much oftener after touches of other channels than by chance follow
 interest: such channels look confounded."""
 
@@ -66,8 +66,6 @@ class Experiment:
     predicted
         Conversions that the model says would be lost without the channel, in the same period and
         population; at least 0.
-    predicted_std_error
-        Its standard error; at least 0.
     """
 
     channel: str
@@ -75,7 +73,6 @@ class Experiment:
     lift: float
     std_error: float
     predicted: float
-    predicted_std_error: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -97,25 +94,10 @@ class Experiment:
                 f"The standard error of the experiment on {self.channel} is {self.std_error}; "
                 "it must be positive."
             )
-        for name, number in (
-            ("prediction", self.predicted),
-            ("standard error of the prediction", self.predicted_std_error),
-        ):
-            if not 0 <= number < np.inf:
-                raise ValueError(
-                    f"The {name} for {self.channel} is {number}; it must be at least 0."
-                )
-
-    @property
-    def is_precise(self) -> bool:
-        """Whether the standard error is small against the prediction."""
-        return self.std_error < PRECISE * self.predicted
-
-    @property
-    def surprise(self) -> float:
-        """How many standard errors experiment and model are apart."""
-        chance = np.hypot(self.std_error, self.predicted_std_error)
-        return float(abs(self.lift - self.predicted) / chance)
+        if not 0 <= self.predicted < np.inf:
+            raise ValueError(
+                f"The prediction for {self.channel} is {self.predicted}; it must be at least 0."
+            )
 
 
 @dataclass(frozen=True)
@@ -135,13 +117,17 @@ class Ratios:
     std_error: FloatArray
 
 
-def posterior_ratios(groups: Mapping[str, str], experiments: Sequence[Experiment]) -> Ratios:
+def posterior_ratios(
+    groups: Mapping[str, str], doubtful: Collection[str], experiments: Sequence[Experiment]
+) -> Ratios:
     """Posterior of every channel's ratio of truth to model.
 
     Parameters
     ----------
     groups
         Channel to group, of all channels.
+    doubtful
+        Channels that look confounded.
     experiments
         Any number per channel. One of which the model predicts nothing says nothing about a ratio.
 
@@ -165,7 +151,8 @@ def posterior_ratios(groups: Mapping[str, str], experiments: Sequence[Experiment
             )
     n = len(channels)
     names = np.array([groups[channel] for channel in channels])
-    alike = GROUP_SPREAD**2 * (names[:, None] == names[None, :])
+    doubt = np.array([1.0 if channel in doubtful else DOUBT_WITHOUT_REASON for channel in channels])
+    alike = GROUP_SPREAD**2 * np.outer(doubt, doubt) * (names[:, None] == names[None, :])
     useful = [experiment for experiment in experiments if experiment.predicted > 0]
     sees = np.zeros((len(useful), n))
     for row, experiment in enumerate(useful):
@@ -178,7 +165,7 @@ def posterior_ratios(groups: Mapping[str, str], experiments: Sequence[Experiment
     log_weight = -((grid / CHANNEL_SPREAD) ** 2) / 2
     means, variances = np.ones((len(grid), n)), np.zeros((len(grid), n))
     for index, tau in enumerate(grid):
-        prior = alike + tau**2 * np.eye(n)
+        prior = alike + np.diag((tau * doubt) ** 2)
         spread = sees @ prior @ sees.T + noise
         gain = np.linalg.solve(spread, sees @ prior).T if useful else np.zeros((n, 0))
         means[index] = 1 + gain @ surprise
@@ -209,7 +196,7 @@ class CalibratedChannel:
     ratio
         What the credits of the channel are multiplied by; the rest goes to the baseline.
     is_calibrated
-        Whether an experiment changed the channel.
+        Whether an experiment on the channel counted.
     """
 
     channel: str
@@ -225,14 +212,14 @@ def calibrate(
     conversions: Mapping[str, float],
     std_errors: Mapping[str, float],
     groups: Mapping[str, str],
+    doubtful: Collection[str],
     experiments: Sequence[Experiment],
     total: float,
 ) -> list[CalibratedChannel]:
     """Multiply the credits of tested channels by their posterior ratio.
 
-    A channel is calibrated only where one of its experiments is precise or disagrees with the
-    model, by more than the largest of so many differences would by chance: a vague experiment that
-    agrees would add its noise and nothing else.
+    Every test counts, by its precision: a vague one moves its channel little. Channels without a
+    test stay as they are.
 
     Parameters
     ----------
@@ -240,6 +227,8 @@ def calibrate(
         Channel to the model's conversions and their standard errors, without the baseline.
     groups
         Channel to group, of the same channels.
+    doubtful
+        Channels that look confounded.
     experiments
         Lift tests.
     total
@@ -258,15 +247,9 @@ def calibrate(
     """
     if not set(conversions) == set(std_errors) == set(groups):
         raise ValueError("Conversions, standard errors and groups must be of the same channels.")
-    posterior = posterior_ratios(groups, experiments)
+    posterior = posterior_ratios(groups, doubtful, experiments)
     place = {channel: index for index, channel in enumerate(posterior.channels)}
-    useful = [experiment for experiment in experiments if experiment.predicted > 0]
-    limit = NormalDist().inv_cdf(1 - DISAGREES / 2 / max(len(useful), 1))
-    tested = {
-        experiment.channel
-        for experiment in useful
-        if experiment.is_precise or experiment.surprise > limit
-    }
+    tested = {experiment.channel for experiment in experiments if experiment.predicted > 0}
     ratio = {
         channel: max(float(posterior.mean[place[channel]]), 0.0) if channel in tested else 1.0
         for channel in conversions
@@ -282,9 +265,14 @@ def calibrate(
             uncalibrated=credited,
             uncalibrated_std_error=std_errors[channel],
             conversions=ratio[channel] * credited,
-            # The experiment replaces the model's own uncertainty about the level.
+            # Two sources of error: what the model counted, and how far it is to be trusted.
             std_error=(
-                float(posterior.std_error[place[channel]]) * credited
+                float(
+                    np.hypot(
+                        posterior.std_error[place[channel]] * credited,
+                        ratio[channel] * std_errors[channel],
+                    )
+                )
                 if channel in tested
                 else std_errors[channel]
             ),
@@ -318,6 +306,11 @@ class TestAdvice:
     priority: float
 
 
+def looks_confounded(follow_ratio: float, follow_std_error: float) -> bool:
+    """Whether touches follow those of other channels more often than by chance, and markedly."""
+    return follow_ratio >= FOLLOWS and follow_ratio - 1 > 3 * follow_std_error
+
+
 def what_to_test_next(
     conversions: Mapping[str, float],
     follow_ratio: Mapping[str, float],
@@ -327,8 +320,8 @@ def what_to_test_next(
     """Flag channels that look confounded and have no experiment behind them.
 
     A channel that reaches people by chance has touches after touches of other channels exactly as
-    often as everybody is in that state. One that finds interested people, or people prompted by
-    others, has them more often; then its credit is partly interest's or the others'.
+    often as everybody is in that state. One that finds interested people has them more often; then
+    its credit is partly interest's.
 
     Parameters
     ----------
@@ -348,15 +341,15 @@ def what_to_test_next(
     advice = []
     for channel, credited in conversions.items():
         ratio = follow_ratio.get(channel, 1.0)
-        beyond_chance = ratio - 1 > 3 * follow_std_error.get(channel, 0.0)
-        if channel in tested or not (ratio >= FOLLOWS and beyond_chance and credited > 0):
+        is_doubtful = looks_confounded(ratio, follow_std_error.get(channel, 0.0))
+        if channel in tested or not (is_doubtful and credited > 0):
             continue
         advice.append(
             TestAdvice(
                 channel=channel,
                 reason=(
                     f"Its touches come {ratio:.2f} times as often after touches of other channels "
-                    "as by chance: it finds people who are interested or sent by others. "
+                    "as by chance: it finds people who are interested anyway. "
                     "Withhold it from a random part of the people to see what is lost."
                 ),
                 std_error_needed=PRECISE * credited,
@@ -409,6 +402,11 @@ def calibrate_totals(
         zip(channels["channel"].to_pylist(), channels["channel_group"].to_pylist(), strict=True)
     )
     follow = {row["channel"]: row for row in follow_ratios.to_pylist()}
+    doubtful = {
+        channel
+        for channel, row in follow.items()
+        if looks_confounded(row["follow_ratio"], row["std_error"])
+    }
     rows: list[dict[str, object]] = []
     for conversion_type in sorted(totals["conversion_type"].unique().to_pylist()):
         of_type = pc.field("conversion_type") == conversion_type
@@ -421,12 +419,6 @@ def calibrate_totals(
                 lift=row["lift"],
                 std_error=row["std_error"],
                 predicted=row["predicted_lift"],
-                predicted_std_error=(
-                    # The relative error of the period's prediction is that of the whole.
-                    (model[row["channel"]]["conversions_std_error"] or 0.0)
-                    * row["predicted_lift"]
-                    / max(model[row["channel"]]["conversions"], 1.0)
-                ),
             )
             for row in experiments.filter(of_type).to_pylist()
         ]
@@ -435,6 +427,7 @@ def calibrate_totals(
             conversions,
             {channel: row["conversions_std_error"] or 0.0 for channel, row in model.items()},
             {channel: group_of.get(channel) or channel for channel in model},
+            doubtful,
             tests,
             total=sum(row["conversions"] for row in credited),
         )

@@ -6,6 +6,12 @@ with channel_totals as (
 
 ),
 
+shared_totals as (
+
+    select * from {{ ref('int_hazard_shared_totals') }}
+
+),
+
 hazard_calibration as (
 
     select * from {{ ref('hazard_calibration') }}
@@ -14,7 +20,8 @@ hazard_calibration as (
 
 of_channels as (
 
-    -- A calibrated channel has the interval of its posterior, any other the model's own.
+    -- uncalibrated is the model alone; prompted touches are shared before calibration. A calibrated
+    -- channel has the interval of its posterior, any other the model's own.
     select
         channel_totals.conversion_type,
         channel_totals.channel,
@@ -27,20 +34,24 @@ of_channels as (
         hazard_calibration.test_reason,
         hazard_calibration.test_std_error_needed,
         hazard_calibration.test_priority,
-        channel_totals.revenue * hazard_calibration.ratio as revenue,
+        shared_totals.revenue * hazard_calibration.ratio as revenue,
         case
             when hazard_calibration.is_calibrated
                 then greatest(
                     hazard_calibration.conversions - 1.96 * hazard_calibration.std_error, 0.0
                 )
-            else channel_totals.conversions_low
+            else shared_totals.conversions_low
         end as conversions_low,
         case
             when hazard_calibration.is_calibrated
                 then hazard_calibration.conversions + 1.96 * hazard_calibration.std_error
-            else channel_totals.conversions_high
+            else shared_totals.conversions_high
         end as conversions_high
     from channel_totals
+    inner join shared_totals
+        on
+            channel_totals.conversion_type = shared_totals.conversion_type
+            and channel_totals.channel = shared_totals.channel
     inner join hazard_calibration
         on
             channel_totals.conversion_type = hazard_calibration.conversion_type

@@ -1,5 +1,17 @@
 -- grain: one row per channel with a touch of a person who had been touched before. Not additive.
-with touchpoints as (
+with touch_pairs as (
+
+    select * from {{ ref('int_hazard_touch_pairs') }}
+
+),
+
+prompts as (
+
+    select * from {{ ref('int_hazard_prompts') }}
+
+),
+
+touchpoints as (
 
     select * from {{ ref('int_hazard_touchpoints') }}
 
@@ -11,60 +23,45 @@ exposures as (
 
 ),
 
-numbered as (
-
-    select
-        *,
-        count(*) over () as touches
-    from touchpoints
-
-),
-
-sampled as (
-
-    select
-        source,
-        touchpoint_id,
-        person_id,
-        channel,
-        touched_at
-    from numbered
-    where
-        {{ hashed_uniform("concat('follow ', source, '/', touchpoint_id)") }}
-        < {{ hazard_sampled_moments() }}.0 / touches
-
-),
-
-found as (
+followed as (
 
     -- A person's first touch finds nothing, and that person is not at risk before it.
     select
-        sampled.source,
-        sampled.touchpoint_id,
-        sampled.channel,
-        sum(
-            case when earlier.channel = sampled.channel then 0.0 else 1.0 end
-            * {{ faded(days_between('earlier.touched_at', 'sampled.touched_at'), 2) }}
-        ) as mass_of_others
-    from sampled
-    inner join touchpoints as earlier
-        on
-            sampled.source = earlier.source
-            and sampled.person_id = earlier.person_id
-            and sampled.touched_at > earlier.touched_at
-    group by sampled.source, sampled.touchpoint_id, sampled.channel
+        channel,
+        1.0 - avg(case when touch_number = 1 then 1.0 else 0.0 end) as followed_share
+    from (
+        select
+            channel,
+            row_number() over (
+                partition by source, person_id
+                order by touched_at, touchpoint_id
+            ) as touch_number
+        from touchpoints
+    ) as numbered
+    group by channel
 
 ),
 
 summed as (
 
+    -- Touches that prompted the channel are no sign of interest; as many as come after are.
     select
-        channel,
-        count(*) as sampled_touches,
-        avg(mass_of_others) as mean_mass,
-        coalesce(stddev_samp(mass_of_others), 0.0) as spread
-    from found
-    group by channel
+        touch_pairs.channel,
+        touch_pairs.sampled_touches,
+        sum(
+            case
+                when prompts.prompted_share > 0
+                    then least(touch_pairs.mass_before, touch_pairs.mass_after)
+                else touch_pairs.mass_before
+            end
+        ) as mass,
+        sqrt(sum(touch_pairs.squared_mass_before)) as mass_std_error
+    from touch_pairs
+    left join prompts
+        on
+            touch_pairs.channel = prompts.channel
+            and touch_pairs.other_channel = prompts.prompting_channel
+    group by touch_pairs.channel, touch_pairs.sampled_touches
 
 ),
 
@@ -85,14 +82,22 @@ expected as (
     select
         summed.channel,
         summed.sampled_touches,
-        summed.mean_mass,
-        summed.spread,
+        summed.mass,
+        summed.mass_std_error,
+        summed.sampled_touches * followed.followed_share as found_touches,
         sum(
             case when at_random.channel = summed.channel then 0.0 else at_random.mass end
         ) / sum(at_random.days_at_risk) as expected_mass
     from summed
+    inner join followed
+        on summed.channel = followed.channel
     cross join at_random
-    group by summed.channel, summed.sampled_touches, summed.mean_mass, summed.spread
+    group by
+        summed.channel,
+        summed.sampled_touches,
+        summed.mass,
+        summed.mass_std_error,
+        followed.followed_share
 
 ),
 
@@ -101,8 +106,8 @@ final as (
     select
         channel,
         sampled_touches,
-        coalesce(mean_mass / nullif(expected_mass, 0), 1.0) as follow_ratio,
-        coalesce(spread / sqrt(sampled_touches) / nullif(expected_mass, 0), 0.0) as std_error
+        coalesce(mass / nullif(found_touches * expected_mass, 0), 1.0) as follow_ratio,
+        coalesce(mass_std_error / nullif(found_touches * expected_mass, 0), 0.0) as std_error
     from expected
 
 )

@@ -1,8 +1,43 @@
 -- grain: one row per conversion type, channel, kind and days of a lift test whose channel and type
 -- occur. Not additive: tests may overlap.
-with lift_tests as (
+-- They come from the seed lift_tests and, of the source files, from the file experiments.
+with listed_tests as (
 
     select * from {{ ref('lift_tests') }}
+
+),
+
+{% if is_source_enabled('files') %}
+delivered_tests as (
+
+    select * from {{ ref('stg_files__experiments') }}
+
+),
+
+{% endif %}
+lift_tests as (
+
+    select
+        conversion_type,
+        channel,
+        kind,
+        start_date,
+        end_date,
+        lift,
+        std_error
+    from listed_tests
+    {% if is_source_enabled('files') %}
+    union all
+    select
+        conversion_type,
+        channel,
+        kind,
+        start_date,
+        end_date,
+        lift,
+        std_error
+    from delivered_tests
+    {% endif %}
 
 ),
 
@@ -21,6 +56,12 @@ credits as (
 journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
+prompts as (
+
+    select * from {{ ref('int_hazard_prompts') }}
 
 ),
 
@@ -44,6 +85,27 @@ removed as (
 
 ),
 
+missed as (
+
+    -- Without a channel, the touches that it prompts are missing too.
+    select
+        conversion_type,
+        channel,
+        converted_on,
+        conversions
+    from removed
+    union all
+    select
+        removed.conversion_type,
+        prompts.prompting_channel as channel,
+        removed.converted_on,
+        removed.conversions * prompts.prompted_share as conversions
+    from removed
+    inner join prompts
+        on removed.channel = prompts.channel
+
+),
+
 final as (
 
     select
@@ -54,17 +116,17 @@ final as (
         lift_tests.end_date,
         lift_tests.lift,
         lift_tests.std_error,
-        coalesce(sum(removed.conversions), 0.0) as predicted_lift
+        coalesce(sum(missed.conversions), 0.0) as predicted_lift
     from lift_tests
     inner join channel_totals
         on
             lift_tests.conversion_type = channel_totals.conversion_type
             and lift_tests.channel = channel_totals.channel
-    left join removed
+    left join missed
         on
-            lift_tests.conversion_type = removed.conversion_type
-            and lift_tests.channel = removed.channel
-            and removed.converted_on between lift_tests.start_date and lift_tests.end_date
+            lift_tests.conversion_type = missed.conversion_type
+            and lift_tests.channel = missed.channel
+            and missed.converted_on between lift_tests.start_date and lift_tests.end_date
     group by
         lift_tests.conversion_type,
         lift_tests.channel,
