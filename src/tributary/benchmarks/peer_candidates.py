@@ -113,7 +113,7 @@ def _touches(folder: Path) -> Any:
 def _tributary_markov(connection: Any) -> Credits:
     steps = connection.sql(TRANSITIONS).fetchnumpy()
     counts = transition_counts(
-        steps["from_state"].tolist(),
+        [(state,) for state in steps["from_state"]],
         steps["to_state"].tolist(),
         steps["transitions"],
         0 * steps["transitions"],
