@@ -32,15 +32,18 @@ hazards as (
 
 weighted as (
 
-    -- Relative to the journey's highest: the hazards of an old journey may all round to 0.
+    -- Relative to the journey's highest: the hazards of an old journey may all round to 0. What is
+    -- less than a trillionth of the highest is nothing, so that no ratio to it can overflow.
     select
         source,
         conversion_id,
         touchpoint_id,
         journey_length,
-        coalesce(
-            exp(log_hazard - max(log_hazard) over (partition by source, conversion_id)), 0
-        ) as hazard
+        case
+            when log_hazard - max(log_hazard) over (partition by source, conversion_id) > -27.0
+                then exp(log_hazard - max(log_hazard) over (partition by source, conversion_id))
+            else 0
+        end as hazard
     from hazards
 
 ),

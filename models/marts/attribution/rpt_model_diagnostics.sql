@@ -167,7 +167,7 @@ diagnosed as (
         conversion_type,
         'path credits: iterations' as diagnostic,
         max(iterations) as value,
-        'iterative proportional fitting' as detail
+        'Newton steps' as detail
     from path_credit_weights
     group by attribution_model, conversion_type
     union all
@@ -206,7 +206,7 @@ diagnosed as (
             when test_reason is not null
                 then
                     concat(
-                        'no lift test; test next: ', test_reason, ', std_error at most ',
+                        'no lift test; test next: ', test_reason, ' std_error needed: ',
                         round(test_std_error_needed, 1)
                     )
             else 'no lift test'
