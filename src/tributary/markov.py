@@ -240,6 +240,8 @@ def transition_counts(
         channels that windows cannot be numbered.
     """
     _check_order(order)
+    if any(isinstance(window, str) for window in from_states):
+        raise ValueError("The states before a step are a list of channels, not a text.")
     table = pa.table(
         {
             "from_states": pa.array([list(window) for window in from_states], _WINDOWS),

@@ -1120,3 +1120,8 @@ def test_windows_that_cannot_be_numbered_are_refused() -> None:
 
     with pytest.raises(ValueError, match="choose a lower order"):
         count_transitions([channels], [1], [0], [0], order=5)
+
+
+def test_a_text_is_no_window_of_channels() -> None:
+    with pytest.raises(ValueError, match="a list of channels, not a text"):
+        transition_counts(["ad"], [CONVERSION], [1], [0])
