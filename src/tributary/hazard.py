@@ -560,7 +560,8 @@ def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
     Returns
     -------
     HazardFit
-        Deterministic given the seed and the order of the conversions.
+        Deterministic given the seed and the order of the conversions. Names of channels play no
+        part, except where two channels have the same exposure and values.
 
     Raises
     ------
@@ -569,6 +570,70 @@ def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
     """
     if draws < 2:
         raise ValueError(f"There are {draws} draws; there must be at least 2.")
+    anonymous, order, places = _without_names(data)
+    fit = _fit_form(anonymous, draws, seed)
+    return HazardFit(
+        features=data.features,
+        is_log=fit.is_log,
+        coefficients=fit.coefficients[np.argsort(order)],
+        channels=channel_of(data.features)[0],
+        conversions=fit.conversions[places],
+        std_error=fit.std_error[places],
+        low=fit.low[places],
+        high=fit.high[places],
+        held_out=fit.held_out,
+    )
+
+
+def _without_names(data: PersonTime) -> tuple[PersonTime, IntArray, IntArray]:
+    """Call channels by their rank of exposure, so that sums are not in the order of their names.
+
+    The last digits of a sum depend on its order, and steps towards the maximum magnify them.
+
+    Returns
+    -------
+    PersonTime
+        The same data, features sorted by the new names.
+    numpy.ndarray
+        Shape (p,): place in the data of each of these features.
+    numpy.ndarray
+        Shape (channels,): place of each channel of `channel_of` among the new names.
+    """
+    names = channel_of(data.features)[0]
+    place = {name: index for index, name in enumerate(names)}
+    owner = np.array([place[feature.channel] for feature in data.features], dtype=np.int64)
+    exposure = np.bincount(owner, data.exposure, minlength=len(names))
+    value = np.bincount(owner, data.weights @ data.values, minlength=len(names))
+    by_size = np.lexsort((value[1:], exposure[1:]))
+    places = np.zeros(len(names), dtype=np.int64)
+    places[1 + by_size] = np.arange(1, len(names))
+    features = [
+        feature
+        if feature.channel == BASELINE
+        else feature._replace(channel=f"{places[place[feature.channel]]:09d}")
+        for feature in data.features
+    ]
+    order = np.array(sorted(range(len(features)), key=features.__getitem__), dtype=np.int64)
+    points = data.points
+    anonymous = PersonTime(
+        features=tuple(features[index] for index in order),
+        exposure=data.exposure[order],
+        values=_columns(data.values, order),
+        weights=data.weights,
+        points=points and PersonTimeSample(_columns(points.values, order), points.weights),
+    )
+    return anonymous, order, places
+
+
+def _columns(values: sparse.csr_array, order: IntArray) -> sparse.csr_array:
+    """Columns in another order, and each row's values in the order of its columns."""
+    chosen = sparse.csr_array(values[:, order])
+    chosen.sort_indices()
+    return chosen
+
+
+def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
+    """Decide the form and fit it."""
     merged, into = merge_ordinals(data)
     held_out = {
         "additive": held_out_log_likelihood(merged, seed),

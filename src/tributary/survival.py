@@ -190,7 +190,8 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        Schema `COEFFICIENTS`, sorted: beta in conversions per touch, omega per day.
+        Schema `COEFFICIENTS`, sorted: beta in conversions per touch, omega per day. The order of
+        rows does not matter.
 
     Raises
     ------
@@ -200,8 +201,11 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
     rows: list[dict[str, object]] = []
     types = {*delays["conversion_type"].to_pylist(), *exposure["conversion_type"].to_pylist()}
     for conversion_type in sorted(types):
-        converted = delays.filter(pc.equal(delays["conversion_type"], conversion_type))
-        observed = exposure.filter(pc.equal(exposure["conversion_type"], conversion_type))
+        # The last digits of sums depend on their order, and with them the step the fit stops at.
+        converted = _sorted_part(
+            delays, conversion_type, ["conversion_number", "delay_days", "channel"]
+        )
+        observed = _sorted_part(exposure, conversion_type, ["observed_days", "touches", "channel"])
         conversion = _numbers(converted, "conversion_number").astype(np.int64)
         weight = _numbers(converted, "weight")
         if not np.all(weight > 0):
@@ -228,6 +232,11 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
             for index, channel in enumerate(fit.channels)
         ]
     return pa.Table.from_pylist(rows, schema=COEFFICIENTS)
+
+
+def _sorted_part(table: pa.Table, conversion_type: str, by: list[str]) -> pa.Table:
+    part = table.filter(pc.equal(table["conversion_type"], conversion_type))
+    return part.sort_by([(name, "ascending") for name in by])
 
 
 def _numbers(table: pa.Table, column: str) -> FloatArray:

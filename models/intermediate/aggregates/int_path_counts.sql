@@ -36,7 +36,7 @@ final as (
         cast(count(case when paths.is_converted then 1 end) as bigint) as conversions,
         cast(coalesce(sum(journey_windows.revenue), 0) as decimal(38, 10)) as revenue,
         cast(count(case when not paths.is_converted then 1 end) as bigint) as open_journeys,
-        coalesce(sum(case when paths.is_converted then paths.path_days end), 0)
+        coalesce({{ exact_sum('case when paths.is_converted then paths.path_days end') }}, 0)
             as days_to_conversion
     from paths
     left join journey_windows

@@ -43,7 +43,7 @@ final as (
         cast(null as double) as std_error,
         cast(null as double) as conversions_low,
         cast(null as double) as conversions_high,
-        sum(member_credits.credit) as conversions,
+        {{ exact_sum('member_credits.credit') }} as conversions,
         sum(member_credits.credit * cast(journey_windows.revenue as double)) as revenue
     from member_credits
     inner join journey_touchpoints

@@ -67,7 +67,7 @@ aggregated as (
     select
         conversion_type,
         channel,
-        cast(sum(credit) as double) as conversions,
+        {{ exact_sum('credit') }} as conversions,
         cast(sum(credited_revenue) as double) as revenue
     from credited
     group by conversion_type, channel

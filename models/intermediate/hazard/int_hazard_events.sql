@@ -99,7 +99,7 @@ faded as (
         channel,
         ordinal,
         {%- for decay in hazard_decays() %}
-        sum({{ faded('age_days', decay.days) }}) as left_{{ decay.days }},
+        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
         {%- endfor %}
         count(*) as touches
     from touched

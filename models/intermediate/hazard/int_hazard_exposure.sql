@@ -65,10 +65,10 @@ aggregated as (
         channel,
         ordinal,
         decay_days,
-        sum(
-            case when is_early then 0 else exposure end
-            + mass_at_midnight * (ahead - before_period)
-        ) as exposure
+        {{ exact_sum(
+            'case when is_early then 0 else exposure end'
+            ~ ' + mass_at_midnight * (ahead - before_period)'
+        ) }} as exposure
     from remaining
     group by conversion_type, channel, ordinal, decay_days
 

@@ -109,8 +109,10 @@ faded as (
         channel,
         ordinal,
         {%- for decay in hazard_decays() %}
-        sum(impulse * {{ faded('age_days', decay.days) }}) as mass_{{ decay.days }},
-        sum(impulse * {{ faded('age_days + rest_of_day', decay.days) }}) as left_{{ decay.days }},
+        {{ exact_sum('impulse * ' ~ faded('age_days', decay.days)) }}
+            as mass_{{ decay.days }},
+        {{ exact_sum('impulse * ' ~ faded('age_days + rest_of_day', decay.days)) }}
+            as left_{{ decay.days }},
         {%- endfor %}
         count(*) as impulses
     from touch_impulses
@@ -208,7 +210,7 @@ final as (
         ordinal,
         0 as decay_days,
         cast(sum(impulse) as double) as mass_at_midnight,
-        sum(impulse * {{ rest_of_day('happened_at') }}) as exposure
+        {{ exact_sum('impulse * ' ~ rest_of_day('happened_at')) }} as exposure
     from risk_impulses
     group by cast(happened_at as date), conversion_type, ordinal
 

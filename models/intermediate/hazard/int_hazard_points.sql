@@ -208,10 +208,10 @@ weighted as (
         conversion_type,
         is_repeat,
         1.0 / (
-            moments_per_day + moments_per_touch * sum(
+            moments_per_day + moments_per_touch * (
                 {%- for decay in effect_decays %}
                 {{ '+ ' if not loop.first -}}
-                {{ faded('age_days', decay.days) }} / {{ decay.days * loop.length }}.0
+                {{ exact_sum(faded('age_days', decay.days)) }} / {{ decay.days * loop.length }}.0
                 {%- endfor %}
             )
         ) as weight
@@ -229,7 +229,7 @@ faded as (
         channel,
         ordinal,
         {%- for decay in hazard_decays() %}
-        sum({{ faded('age_days', decay.days) }}) as left_{{ decay.days }},
+        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
         {%- endfor %}
         count(*) as touches
     from aged

@@ -102,10 +102,12 @@ found as (
         channel,
         is_steady,
         other_channel,
-        sum(case when days_before > 0 then {{ faded('days_before', 2) }} else 0.0 end)
-            as mass_before,
-        sum(case when days_before < 0 then {{ faded('-days_before', 2) }} else 0.0 end)
-            as mass_after,
+        {{ exact_sum(
+            'case when days_before > 0 then ' ~ faded('days_before', 2) ~ ' else 0.0 end'
+        ) }} as mass_before,
+        {{ exact_sum(
+            'case when days_before < 0 then ' ~ faded('-days_before', 2) ~ ' else 0.0 end'
+        ) }} as mass_after,
         sum(case when days_before > 0 and is_steady then 1 else 0 end) as touches_before,
         sum(case when days_before < 0 and is_steady then 1 else 0 end) as touches_after
     from aged
@@ -118,9 +120,9 @@ summed as (
     select
         channel,
         other_channel,
-        sum(mass_before) as mass_before,
-        sum(mass_after) as mass_after,
-        sum(mass_before * mass_before) as squared_mass_before,
+        {{ exact_sum('mass_before') }} as mass_before,
+        {{ exact_sum('mass_after') }} as mass_after,
+        {{ exact_sum('mass_before * mass_before') }} as squared_mass_before,
         sum(touches_before) as touches_before,
         sum(touches_after) as touches_after,
         sum(touches_before * touches_before) as squared_touches_before,

@@ -99,7 +99,7 @@ rates as (
 
     -- Instants to draw per person-day, and per touch.
     select
-        {{ drawn_person_days() }} / 2.0 / nullif(sum(days_left), 0) as per_day,
+        {{ drawn_person_days() }} / 2.0 / nullif({{ exact_sum('days_left') }}, 0) as per_day,
         (select least(1.0, {{ drawn_person_days() }} / 2.0 / nullif(count(*), 0)) from touchpoints)
             as per_touch
     from lasting

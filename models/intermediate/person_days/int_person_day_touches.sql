@@ -46,7 +46,7 @@ aggregated as (
         person_day_id,
         channel,
         {%- for days in person_day_scales() %}
-        sum(exp(-age_days / {{ days }}.0)) as level_{{ days }},
+        {{ exact_sum('exp(-age_days / ' ~ days ~ '.0)') }} as level_{{ days }},
         {%- endfor %}
         count(*) as touches
     from aged

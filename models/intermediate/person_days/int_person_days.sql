@@ -20,9 +20,9 @@ levels as (
         conversion_type,
         source,
         person_day_id,
-        sum(
+        (
             {%- for days in person_day_scales() %}
-            {{ '+ ' if not loop.first }}level_{{ days }} / {{ days }}.0
+            {{ '+ ' if not loop.first }}{{ exact_sum('level_' ~ days) }} / {{ days }}.0
             {%- endfor %}
         ) / {{ person_day_scales() | length }} as per_touch_and_day
     from person_day_touches

@@ -80,7 +80,7 @@ final as (
         conversion_type,
         channel,
         {{ bin_of_days('observed_days') }} as days_bin,
-        cast(avg(observed_days) as double) as observed_days,
+        {{ exact_sum('observed_days') }} / count(*) as observed_days,
         count(*) as touches
     from limited
     group by conversion_type, channel, {{ bin_of_days('observed_days') }}

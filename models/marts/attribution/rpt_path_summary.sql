@@ -15,7 +15,7 @@ aggregated as (
         cast(sum(conversions) as bigint) as conversions,
         cast(sum(open_journeys) as bigint) as open_journeys,
         cast(sum(revenue) as decimal(38, 10)) as revenue,
-        sum(days_to_conversion) as days_to_conversion
+        {{ exact_sum('days_to_conversion') }} as days_to_conversion
     from path_counts
     group by conversion_type, channels
 

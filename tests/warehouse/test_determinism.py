@@ -1,0 +1,140 @@
+"""The same input gives the same numbers, whatever order rows and names of channels come in."""
+
+from collections.abc import Callable
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from tributary.simulation import Market, simulate
+
+from .conftest import PROJECT, Build, Row, run_dbt
+
+TOLERANCE = 1e-9
+"""What two builds may differ by, absolutely and relative to the number; rounding is 1e-14."""
+
+Builder = Callable[..., Build]
+
+
+def forwards(place: int) -> str:
+    """Name of a channel that the project has no settings for."""
+    return f"c{place:02d}"
+
+
+def backwards(place: int) -> str:
+    """Another, which sorts the other way round."""
+    return f"B{99 - place:02d}"
+
+
+@pytest.fixture(scope="module")
+def build_market(tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    """Build a small market with its channels renamed, its rows shuffled, on some threads."""
+    market = simulate(Market(people=1_500), seed=1)
+    channels = market.truth["channel"].to_pylist()
+
+    def build(name_of: Callable[[int], str], seed: int, threads: int) -> Build:
+        folder = tmp_path_factory.mktemp("build")
+        rng = np.random.default_rng(seed)
+        for name in ("sessions", "conversions", "spend"):
+            table = getattr(market, name)
+            if "channel" in table.column_names:
+                names = [
+                    name if name == "Direct" else name_of(channels.index(name))
+                    for name in table["channel"].to_pylist()
+                ]
+                column = table.column_names.index("channel")
+                table = table.set_column(column, "channel", pa.array(names))
+            pyarrow.parquet.write_table(
+                table.take(rng.permutation(len(table))), folder / f"{name}.parquet"
+            )
+        profile = (PROJECT / "profiles.yml").read_text(encoding="utf-8")
+        assert "TimeZone: UTC\n" in profile
+        (folder / "profiles.yml").write_text(
+            profile.replace("TimeZone: UTC\n", f"TimeZone: UTC\n        threads: {threads}\n"),
+            encoding="utf-8",
+        )
+        built = run_dbt(
+            folder,
+            "build",
+            "--exclude-resource-type",
+            "unit_test",
+            "test",
+            "--profiles-dir",
+            str(folder),
+            variables=f"{{sources: [files], files_path: {folder}}}",
+        )
+        assert built.status == 0, built.output
+        return built
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def market(build_market: Builder) -> Build:
+    return build_market(forwards, seed=1, threads=1)
+
+
+def read(build: Build, mart: str) -> tuple[list[Row], np.ndarray]:
+    """What is no floating-point number, and what is, sorted by the former."""
+    with duckdb.connect(str(build.warehouse), read_only=True) as warehouse:
+        rows = warehouse.execute(f"select * from marts.{mart}")
+        is_number = np.array([column[1] == "DOUBLE" for column in warehouse.description or []])
+        table = rows.fetchall()
+    keyed = sorted(
+        (
+            [str(value) for value, number in zip(row, is_number, strict=True) if not number],
+            [value for value, number in zip(row, is_number, strict=True) if number],
+        )
+        for row in table
+    )
+    numbers = np.array([values for _, values in keyed], dtype=np.float64)
+    return [tuple(key) for key, _ in keyed], numbers
+
+
+def test_every_mart_is_the_same_however_rows_come(build_market: Builder, market: Build) -> None:
+    again = build_market(forwards, seed=2, threads=4)
+    marts = [
+        name
+        for (name,) in market.rows(
+            "select table_name from information_schema.tables where table_schema = 'marts'"
+        )
+    ]
+
+    assert len(marts) > 10
+    for mart in marts:
+        keys, numbers = read(market, mart)
+        keys_again, numbers_again = read(again, mart)
+        assert keys_again == keys, mart
+        np.testing.assert_allclose(numbers_again, numbers, TOLERANCE, TOLERANCE, err_msg=mart)
+
+
+def test_names_of_channels_do_not_matter(build_market: Builder, market: Build) -> None:
+    renamed = build_market(backwards, seed=2, threads=4)
+    name_of = {backwards(place): forwards(place) for place in range(100)}
+    for columns, numbers, mart in (
+        (
+            "channel, attribution_model, source, conversion_id, touchpoint_id",
+            "credit",
+            "fct_touchpoint_credits",
+        ),
+        (
+            "channel, attribution_model, conversion_type",
+            "conversions, std_error, conversions_low, conversions_high",
+            "rpt_channel_attribution",
+        ),
+    ):
+        sql = f"select [{columns}] as key, [{numbers}]::double[] as numbers from marts.{mart}"
+        expected = {tuple(key): values for key, values in market.rows(sql)}
+        found = {
+            (name_of.get(key[0], key[0]), *key[1:]): values for key, values in renamed.rows(sql)
+        }
+        assert found.keys() == expected.keys(), mart
+        np.testing.assert_allclose(
+            np.array([found[key] for key in expected], dtype=np.float64),
+            np.array(list(expected.values()), dtype=np.float64),
+            TOLERANCE,
+            TOLERANCE,
+            err_msg=mart,
+        )
