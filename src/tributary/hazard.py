@@ -52,6 +52,9 @@ STD_ERROR_FACTOR = 1.1
 
 NORMAL_97_5 = 1.959963984540054
 
+RESPONDING_CONVERSIONS = 5_000
+"""Conversions whose shares are computed for every draw of the coefficients, at most."""
+
 FOLDS = 4
 """Parts that conversions are dealt into for validation."""
 
@@ -449,13 +452,13 @@ def _dealt(n: int, seed: int) -> IntArray:
 
 
 def perturbed_coefficients(
-    data: PersonTime, coefficients: FloatArray, draws: int, seed: int = 0, sweeps: int = 100
+    data: PersonTime, coefficients: FloatArray, counts: IntArray, sweeps: int = 100
 ) -> FloatArray:
     """Coefficients that would have been fitted had chance dealt the conversions differently.
 
-    Each draw weighs the conversions with independent Poisson numbers of mean 1. Around the maximum
-    the log likelihood is nearly quadratic, so each draw is fitted by coordinate descent on the
-    quadratic with the same bound at 0: the time of a draw does not depend on the conversions.
+    Around the maximum the log likelihood is nearly quadratic, so each draw is fitted by coordinate
+    descent on the quadratic with the same bound at 0: the time of a draw does not depend on the
+    conversions.
 
     Parameters
     ----------
@@ -463,10 +466,8 @@ def perturbed_coefficients(
         Conversions and person-time.
     coefficients
         Shape (p,): where the likelihood of the data is highest.
-    draws
-        Number of draws.
-    seed
-        Seed of the draws.
+    counts
+        Shape (n, draws): how often each conversion happened; independent Poisson numbers of mean 1.
     sweeps
         At most so many passes over the coefficients.
 
@@ -484,11 +485,10 @@ def perturbed_coefficients(
     weights = data.weights[known]
     curvature = (scaled.T @ scaled.multiply(weights[:, None]).tocsr()).toarray()
     diagonal = curvature.diagonal().copy()
-    counts = np.random.default_rng(seed).poisson(size=(len(weights), draws))
     at_best = (coefficients * data.exposure)[used, None]
     # Slope of each draw at the maximum: its own conversions against the same exposure.
-    slope = scaled.T @ (counts * weights[:, None]) - 1.0
-    credited = np.repeat(at_best, draws, axis=1)
+    slope = scaled.T @ (counts[known] * weights[:, None]) - 1.0
+    credited = np.repeat(at_best, counts.shape[1], axis=1)
     for _ in range(sweeps):
         largest = 0.0
         for index in range(len(used)):
@@ -499,7 +499,7 @@ def perturbed_coefficients(
             largest = max(largest, float(np.abs(step).max(initial=0.0)))
         if largest < 1e-3 * np.sqrt(weights.sum()):
             break
-    perturbed = np.zeros((len(coefficients), draws))
+    perturbed = np.zeros((len(coefficients), counts.shape[1]))
     perturbed[used] = credited / data.exposure[used, None]
     return perturbed
 
@@ -526,6 +526,11 @@ class HazardFit:
         Shape (channels,): standard error of `conversions`.
     low, high
         Shape (channels,): 95 % interval of `conversions`.
+    of_touches
+        Shape (channels,): conversions shared without the baseline, 0 for it; they add up to the
+        conversions with a touch.
+    of_touches_std_error
+        Shape (channels,): standard error of `of_touches`.
     held_out
         Log likelihood per held-out conversion of each form of the model that was tried: additive,
         additive_ordinals (first, second and later touches count differently), log.
@@ -539,6 +544,8 @@ class HazardFit:
     std_error: FloatArray
     low: FloatArray
     high: FloatArray
+    of_touches: FloatArray
+    of_touches_std_error: FloatArray
     held_out: dict[str, float]
 
 
@@ -581,6 +588,8 @@ def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
         std_error=fit.std_error[places],
         low=fit.low[places],
         high=fit.high[places],
+        of_touches=fit.of_touches[places],
+        of_touches_std_error=fit.of_touches_std_error[places],
         held_out=fit.held_out,
     )
 
@@ -644,12 +653,13 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
         held_out["log"] = log_link.held_out(seed)
     form = max(held_out, key=lambda name: held_out[name])
     if log_link and form == "log":
-        coefficients, conversions, std_error = log_link.fit()
+        coefficients, totals, std_errors = log_link.fit()
     elif form == "additive":
-        coefficients, conversions, std_error = _fit_additive(merged, draws, seed)
+        coefficients, totals, std_errors = _fit_additive(merged, draws, seed)
         coefficients = coefficients[into]
     else:
-        coefficients, conversions, std_error = _fit_additive(data, draws, seed)
+        coefficients, totals, std_errors = _fit_additive(data, draws, seed)
+    (conversions, of_touches), (std_error, of_touches_std_error) = totals, std_errors
     reach = NORMAL_97_5 * STD_ERROR_FACTOR * std_error
     return HazardFit(
         features=data.features,
@@ -660,6 +670,8 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
         std_error=std_error,
         low=np.maximum(conversions - reach, 0),
         high=conversions + reach,
+        of_touches=of_touches,
+        of_touches_std_error=of_touches_std_error,
         held_out=held_out,
     )
 
@@ -670,19 +682,86 @@ def _fit_additive(
     """Coefficients, and conversions of each channel with standard errors.
 
     The credit of a feature in one conversion is its part of the hazard, b x / x'b; at the maximum
-    the credits of all conversions add up to b T.
+    the credits of all conversions add up to b T. Both results have shape (2, channels): with the
+    baseline, and shared among touches alone.
     """
     best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
     coefficients = best.coefficients[:, 0]
-    draws_of = perturbed_coefficients(data, coefficients, draws, seed)
+    counts = np.random.default_rng(seed).poisson(size=(len(data.weights), draws))
+    draws_of = perturbed_coefficients(data, coefficients, counts)
     channels, owner = channel_of(data.features)
     per_channel = np.zeros((len(channels), len(owner)))
     per_channel[owner, np.arange(len(owner))] = data.exposure
+    of_touches, drawn_of_touches = _shared_among_touches(data, coefficients, counts, draws_of, seed)
     return (
         coefficients,
-        per_channel @ coefficients,
-        (per_channel @ draws_of).std(axis=1, ddof=1),
+        np.stack([per_channel @ coefficients, of_touches]),
+        np.stack([(per_channel @ draws_of).std(axis=1, ddof=1), drawn_of_touches.std(1, ddof=1)]),
     )
+
+
+def _shared_among_touches(
+    data: PersonTime, coefficients: FloatArray, counts: IntArray, draws_of: FloatArray, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Conversions of each channel without the baseline, and what draws make of them.
+
+    A draw moves them in two ways: conversions happen more or less often, and the coefficients share
+    them in another way, which a sample of the conversions shows.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels,).
+    numpy.ndarray
+        Shape (channels, draws).
+    """
+    n = len(data.weights)
+    some = np.random.default_rng([seed, 1]).permutation(n)[:RESPONDING_CONVERSIONS]
+    responding = PersonTime(
+        data.features, data.exposure, sparse.csr_array(data.values[some]), data.weights[some]
+    )
+    scale = data.weights.sum() / max(data.weights[some].sum(), np.finfo(np.float64).tiny)
+    channels, owner = channel_of(data.features)
+    fallback, responding_fallback = _equal_shares(data), _equal_shares(responding)
+    caused = (data.values @ (coefficients * (owner > 0)))[:, None]
+    both = np.column_stack([coefficients, draws_of])
+    caused_of = responding.values @ (both * (owner > 0)[:, None])
+    totals = np.zeros(len(channels))
+    drawn = np.zeros((len(channels), counts.shape[1]))
+    for channel in range(1, len(channels)):
+        own = coefficients * (owner == channel)
+        share = _part(data.values @ own[:, None], caused, fallback[:, [channel]])
+        amount = data.weights * share[:, 0]
+        response = responding.weights @ _part(
+            responding.values @ (both * (owner == channel)[:, None]),
+            caused_of,
+            responding_fallback[:, [channel]],
+        )
+        totals[channel] = amount.sum()
+        drawn[channel] = amount @ counts + scale * (response[1:] - response[0])
+    return totals, drawn
+
+
+def _part(part: FloatArray, whole: FloatArray, otherwise: FloatArray) -> FloatArray:
+    """Divide, with another share where the whole is nothing."""
+    repeated = np.broadcast_to(otherwise, part.shape).copy()
+    return np.asarray(np.divide(part, whole, out=repeated, where=whole > 0))
+
+
+def _equal_shares(data: PersonTime) -> FloatArray:
+    """Shares, of shape (n, channels), where no touch has an effect: about equal per touch.
+
+    What is left of touches at the slowest decay stands for their number.
+    """
+    channels = channel_of(data.features)[0]
+    place = {name: index for index, name in enumerate(channels)}
+    counted = np.zeros((len(data.features), len(channels)))
+    for index, feature in enumerate(data.features):
+        if feature.channel != BASELINE and feature.decay_days == INTEREST_DECAY_DAYS:
+            counted[index, place[feature.channel]] = 1.0
+    touches = np.asarray(data.values @ counted)
+    whole = touches.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(touches, whole, out=touches, where=whole > 0))
 
 
 @dataclass(frozen=True)
@@ -749,30 +828,37 @@ class _LogLink:
     def _maximum(self, weights: FloatArray, point_weights: FloatArray) -> LogFit:
         return fit_log_link(self.design, weights, self.point_design, point_weights)
 
-    def _shares(self, coefficients: FloatArray) -> FloatArray:
-        """Shapley value of each channel in each conversion, the baseline first."""
+    def _shares(self, coefficients: FloatArray, equal_shares: FloatArray) -> FloatArray:
+        """Shapley value of each channel in each conversion, then the same without the baseline.
+
+        Shape (n, 2 x channels), the baseline first in both halves.
+        """
         channels = len(channel_of(self.data.features)[0])
         into = np.zeros((len(coefficients), channels))
         into[np.arange(len(coefficients)), self.channel_of_column] = coefficients
         into[:, 0] = 0.0
         shares = shapley_shares(self.design @ into)
-        shares[:, 0] = 1 - shares.sum(axis=1)
-        return shares
+        caused = shares.sum(axis=1, keepdims=True)
+        of_touches = np.divide(shares, caused, out=equal_shares.copy(), where=caused > 1e-9)
+        shares[:, 0] = 1 - caused[:, 0]
+        return np.hstack([shares, of_touches])
 
     def fit(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Coefficients of the features, and conversions of each channel with standard errors.
 
         A conversion's influence is its own credit and what it does to the coefficients (delta
-        method); the sample of person-time adds its own.
+        method); the sample of person-time adds its own. Conversions and errors have shape (2,
+        channels): with the baseline, and shared among touches alone.
         """
         weights = self.data.weights
         fit = self._maximum(weights, self.point_weights)
-        shares = self._shares(fit.coefficients)
+        equal_shares = _equal_shares(self.data)
+        shares = self._shares(fit.coefficients, equal_shares)
         slopes = np.zeros((len(fit.coefficients), shares.shape[1]))
         for index in range(len(fit.coefficients)):
             moved = fit.coefficients.copy()
             moved[index] += 1e-4
-            slopes[index] = weights @ (self._shares(moved) - shares) / 1e-4
+            slopes[index] = weights @ (self._shares(moved, equal_shares) - shares) / 1e-4
         response = np.linalg.solve(fit.information, slopes)
         influence = weights[:, None] * (shares + self.design @ response)
         expected = self.point_weights * np.exp(self.point_design @ fit.coefficients)
@@ -786,7 +872,7 @@ class _LogLink:
                 # The indicator of being at risk is saturated like everything else.
                 coefficients[index] *= -np.expm1(-1.0) * known[index]
                 coefficients[index] += fit.coefficients[0]
-        return coefficients, weights @ shares, std_error
+        return coefficients, (weights @ shares).reshape(2, -1), std_error.reshape(2, -1)
 
 
 def channel_of(features: Sequence[Feature]) -> tuple[tuple[str, ...], IntArray]:
@@ -897,8 +983,8 @@ RESULTS = pa.schema(
         pa.field("high", pa.float64()),
     ]
 )
-"""One fit has three kinds of rows: coefficient (name is a channel), channel_total (name is a
-channel) and diagnostic."""
+"""One fit has four kinds of rows: coefficient, channel_total, channel_total_without_baseline (of
+these name is a channel) and diagnostic."""
 
 
 def attribute_person_time(
@@ -919,6 +1005,7 @@ def attribute_person_time(
     rows: list[dict[str, object]] = []
     for conversion_type, data in read_person_time(exposure, events, points).items():
         fit = fit_hazard(data)
+        of_touches_reach = NORMAL_97_5 * STD_ERROR_FACTOR * fit.of_touches_std_error
         rows += [
             {
                 "conversion_type": conversion_type,
@@ -930,6 +1017,19 @@ def attribute_person_time(
                 "high": fit.high[index],
             }
             for index, channel in enumerate(fit.channels)
+        ]
+        rows += [
+            {
+                "conversion_type": conversion_type,
+                "kind": "channel_total_without_baseline",
+                "name": channel,
+                "value": fit.of_touches[index],
+                "std_error": fit.of_touches_std_error[index],
+                "low": max(fit.of_touches[index] - of_touches_reach[index], 0.0),
+                "high": fit.of_touches[index] + of_touches_reach[index],
+            }
+            for index, channel in enumerate(fit.channels)
+            if channel != BASELINE
         ]
         rows += [
             {

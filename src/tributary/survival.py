@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import sparse
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -45,6 +46,8 @@ class SurvivalFit:
         to 1 per conversion.
     conversions
         Shape (channels,): sum of the credits.
+    std_error
+        Shape (channels,): standard error of `conversions`.
     history
         Log likelihood after each step; it never falls.
     """
@@ -54,6 +57,7 @@ class SurvivalFit:
     decay_rates: FloatArray
     credits: FloatArray
     conversions: FloatArray
+    std_error: FloatArray
     history: FloatArray
 
 
@@ -64,6 +68,7 @@ def fit_survival(
     observed_channel: Sequence[str],
     observed_days: FloatArray,
     touches: FloatArray,
+    person: IntArray | None = None,
     tolerance: float = 1e-4,
     max_steps: int = 1_000,
 ) -> SurvivalFit:
@@ -83,6 +88,9 @@ def fit_survival(
         Of all touches, also those of people who did not convert: the channel, the days from touch
         to the conversion that uses it up or to the end of the data (at least 0), and how many
         touches a row stands for. Rows may be a histogram of the days: the fit needs no more.
+    person
+        Who converted, one number per row of the converted touches: conversions of one person are
+        not independent, for the standard errors. By default everybody converted once.
     tolerance
         Stop when a step raises the log likelihood by less.
     max_steps
@@ -102,7 +110,8 @@ def fit_survival(
     delay = np.asarray(delay_days, dtype=np.float64)
     days = np.asarray(observed_days, dtype=np.float64)
     count = np.asarray(touches, dtype=np.float64)
-    if not len(channel) == len(delay) == len(conversion):
+    buyer = np.asarray(conversion if person is None else person)
+    if not len(channel) == len(delay) == len(conversion) == len(buyer):
         raise ValueError("The columns of the converted touches differ in length.")
     if not len(observed_channel) == len(days) == len(count):
         raise ValueError("The columns of the observed touches differ in length.")
@@ -154,8 +163,45 @@ def fit_survival(
         decay_rates=omega,
         credits=credit,
         conversions=total(owner, credit),
+        std_error=_std_errors(credit, omega[owner] * delay, owner, group, buyer, n),
         history=np.array(history),
     )
+
+
+def _std_errors(
+    credit: FloatArray,
+    age: FloatArray,
+    owner: IntArray,
+    group: IntArray,
+    person: IntArray,
+    channels: int,
+) -> FloatArray:
+    """Take every person for a draw of a Poisson process: standard errors of the channels' credits.
+
+    A conversion's influence is its own credit and what it does to beta and omega (delta method):
+    its score, log beta and log omega of each channel, times the inverse of the information, which
+    of a Poisson process is the sum of the scores' squares. `age` is omega times the delay.
+    """
+    _, first, who = np.unique(person, return_index=True, return_inverse=True)
+    shape = (int(group.max(initial=-1)) + 1, channels)
+    credits = sparse.csr_array((credit, (group, owner)), shape=shape)
+    of_omega = sparse.csr_array((credit * (1 - age), (group, owner)), shape=shape)
+    score = sparse.csr_array(sparse.hstack([credits, of_omega]))
+    information = (score.T @ score).toarray()
+    slopes = -(score.T @ credits).toarray()
+    index = np.arange(channels)
+    slopes[index, index] += credits.sum(axis=0)
+    slopes[channels + index, index] += of_omega.sum(axis=0)
+    scale = np.sqrt(information.diagonal())
+    scale = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    inverse = np.linalg.pinv(information * scale * scale[:, None], rcond=1e-9, hermitian=True)
+    response = scale[:, None] * (inverse @ (scale[:, None] * slopes))
+    # Everything a person did, in one sum.
+    buys = sparse.csr_array(
+        (np.ones(len(group)), (who, group)), shape=(len(first), shape[0])
+    ).astype(bool)
+    of_person = (buys @ credits).toarray() + (buys @ score) @ response
+    return np.asarray(np.sqrt((of_person**2).sum(axis=0)))
 
 
 COEFFICIENTS = pa.schema(
@@ -164,11 +210,13 @@ COEFFICIENTS = pa.schema(
         pa.field("channel", pa.string(), nullable=False),
         pa.field("beta", pa.float64(), nullable=False),
         pa.field("omega", pa.float64(), nullable=False),
+        pa.field("std_error", pa.float64(), nullable=False),
         pa.field("log_likelihood", pa.float64(), nullable=False),
         pa.field("steps", pa.int64(), nullable=False),
     ]
 )
-"""Of `fit_survival_tables`; the last two are of the conversion type and repeat on its channels."""
+"""Of `fit_survival_tables`: std_error is that of the channel's conversions; the last two are of the
+conversion type and repeat on its channels."""
 
 
 def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
@@ -180,9 +228,9 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
     Parameters
     ----------
     delays
-        One row per conversion and touch before it: conversion_type, conversion_number, channel,
-        delay_days (at least 0), and weight, how many conversions this one stands for (above 0, the
-        same on each of its rows).
+        One row per conversion and touch before it: conversion_type, conversion_number, source and
+        person_id (who converted), channel, delay_days (at least 0), and weight, how many
+        conversions this one stands for (above 0, the same on each of its rows).
     exposure
         Histogram of all touches: conversion_type, channel, observed_days (at least 0), touches
         (above 0).
@@ -219,6 +267,7 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
             observed["channel"].to_pylist(),
             _numbers(observed, "observed_days"),
             _numbers(observed, "touches") * sampled,
+            _people(converted),
         )
         rows += [
             {
@@ -226,6 +275,7 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
                 "channel": channel,
                 "beta": fit.conversions_per_touch[index],
                 "omega": fit.decay_rates[index],
+                "std_error": fit.std_error[index] / sampled,
                 "log_likelihood": fit.history[-1],
                 "steps": len(fit.history),
             }
@@ -237,6 +287,15 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
 def _sorted_part(table: pa.Table, conversion_type: str, by: list[str]) -> pa.Table:
     part = table.filter(pc.equal(table["conversion_type"], conversion_type))
     return part.sort_by([(name, "ascending") for name in by])
+
+
+def _people(table: pa.Table) -> IntArray:
+    """Give every row the number of its person."""
+    code = [
+        table[name].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+        for name in ("source", "person_id")
+    ]
+    return np.asarray(code[0] * (int(code[1].max(initial=0)) + 1) + code[1])
 
 
 def _numbers(table: pa.Table, column: str) -> FloatArray:

@@ -318,7 +318,8 @@ def test_held_out_likelihood_of_a_constant_hazard_is_known() -> None:
 def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str, int]]) -> None:
     data, _ = merge_ordinals(small_market[0])
     best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
-    quick = perturbed_coefficients(data, best.coefficients[:, 0], 300)
+    drawn = np.random.default_rng(0).poisson(size=(len(data.weights), 300))
+    quick = perturbed_coefficients(data, best.coefficients[:, 0], drawn)
     counts = np.random.default_rng(1).poisson(size=(len(data.weights), 100)).astype(np.float64)
     refits = maximize_likelihood(
         data.values, data.exposure, counts, tolerance=0.1, max_steps=200
@@ -327,6 +328,18 @@ def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str
     for channel in range(len(channels)):
         of_channel = data.exposure * (owner == channel)
         assert (of_channel @ quick).std() == pytest.approx((of_channel @ refits).std(), rel=0.3)
+
+
+def test_std_errors_without_the_baseline_are_those_of_new_markets() -> None:
+    fits = []
+    for seed in range(20):
+        events, _ = market(seed, {"a": 0.10, "b": 0.04, "c": 0.0}, people=2_000)
+        fits.append(fit_hazard(counted(events), draws=100))
+    spread = np.std([fit.of_touches[1:] for fit in fits], axis=0, ddof=1)
+    errors = np.mean([fit.of_touches_std_error[1:] for fit in fits], axis=0)
+
+    assert errors == pytest.approx(spread, rel=0.5)
+    assert all(fit.of_touches[0] == fit.of_touches_std_error[0] == 0 for fit in fits)
 
 
 def test_intervals_hold_the_truth() -> None:
@@ -407,6 +420,10 @@ def test_std_errors_of_the_log_link_are_those_of_new_draws() -> None:
     spread = np.std([fit.conversions[1:] for fit in fits], axis=0, ddof=1)
 
     assert np.mean([fit.std_error[1:] for fit in fits], axis=0) == pytest.approx(spread, rel=0.6)
+
+    spread = np.std([fit.of_touches[1:] for fit in fits], axis=0, ddof=1)
+    errors = np.mean([fit.of_touches_std_error[1:] for fit in fits], axis=0)
+    assert errors == pytest.approx(spread, rel=0.6)
 
 
 # Tables

@@ -93,6 +93,33 @@ def test_credits_conserve_and_the_likelihood_never_falls(
     assert np.all(np.diff(fit.history) >= -1e-6)
 
 
+def test_std_errors_are_the_spread_of_new_markets() -> None:
+    fits = [simulated(seed, 3_000)[0] for seed in range(30)]
+    spread = np.std([fit.conversions for fit in fits], axis=0, ddof=1)
+
+    assert np.mean([fit.std_error for fit in fits], axis=0) == pytest.approx(spread, rel=0.35)
+
+
+def test_conversions_of_one_person_are_not_independent() -> None:
+    channel, delay, days = ["a", "b", "a", "b", "a"], [1.0, 2.0, 3.0, 4.0, 1.0], np.full(20, 9.0)
+    observed = (["a", "b"] * 20, np.tile(days, 2), np.ones(40))
+    delays_twice = np.array(delay * 2)
+    numbers = np.array([0, 0, 1, 1, 2, 3, 3, 4, 4, 5])
+    alone = fit_survival(channel * 2, delays_twice, numbers, *observed)
+    in_pairs = fit_survival(channel * 2, delays_twice, numbers, *observed, person=numbers % 3)
+
+    assert in_pairs.std_error == pytest.approx(alone.std_error * np.sqrt(2))
+    assert in_pairs.std_error.min() > 0
+
+
+def test_a_single_channel_has_the_error_of_its_number_of_conversions() -> None:
+    fit = fit_survival(
+        ["a"] * 9, np.arange(1.0, 10.0), np.arange(9), ["a"] * 40, np.full(40, 20.0), np.ones(40)
+    )
+
+    assert fit.std_error == pytest.approx([3.0])
+
+
 def test_a_histogram_of_the_days_gives_the_same_fit() -> None:
     channel, delay, conversion = ["a", "b", "a"], np.array([1.0, 2.0, 3.0]), np.array([0, 0, 1])
     rows = fit_survival(
@@ -158,12 +185,12 @@ def test_wrong_input_is_an_error(
 def delays(rows: list[tuple[str, int, str, float, float]]) -> pa.Table:
     names = ["conversion_type", "conversion_number", "channel", "delay_days", "weight"]
     types = [pa.string(), pa.int64(), pa.string(), pa.float64(), pa.float64()]
-    return pa.table(
-        {
-            name: pa.array([row[place] for row in rows], type=kind)
-            for place, (name, kind) in enumerate(zip(names, types, strict=True))
-        }
-    )
+    columns = {
+        name: pa.array([row[place] for row in rows], type=kind)
+        for place, (name, kind) in enumerate(zip(names, types, strict=True))
+    }
+    person = pa.array([str(row[1]) for row in rows], type=pa.string())
+    return pa.table(columns | {"source": pa.array(["s"] * len(rows)), "person_id": person})
 
 
 def exposure(rows: list[tuple[str, str, float, int]]) -> pa.Table:

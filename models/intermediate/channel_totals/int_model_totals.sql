@@ -33,16 +33,18 @@ channel_totals as (
 
 ),
 
-final as (
+credit_errors as (
 
-    -- Models with totals of their own report those and not the sum of their credits.
+    select * from {{ ref('int_credit_errors') }}
+
+),
+
+credited as (
+
     select
         member_credits.attribution_model,
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel,
-        cast(null as double) as std_error,
-        cast(null as double) as conversions_low,
-        cast(null as double) as conversions_high,
         {{ exact_sum('member_credits.credit') }} as conversions,
         sum(member_credits.credit * cast(journey_windows.revenue as double)) as revenue
     from member_credits
@@ -59,6 +61,30 @@ final as (
         member_credits.attribution_model,
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel
+
+),
+
+final as (
+
+    -- Models with totals of their own report those and not the sum of their credits.
+    select
+        credited.attribution_model,
+        credited.conversion_type,
+        credited.channel,
+        credit_errors.std_error,
+        case
+            when credit_errors.reach is not null
+                then greatest(credited.conversions - credit_errors.reach, 0.0)
+        end as conversions_low,
+        credited.conversions + credit_errors.reach as conversions_high,
+        credited.conversions,
+        credited.revenue
+    from credited
+    left join credit_errors
+        on
+            credited.attribution_model = credit_errors.attribution_model
+            and credited.conversion_type = credit_errors.conversion_type
+            and credited.channel = credit_errors.channel
     union all
     select
         channel_totals.attribution_model,

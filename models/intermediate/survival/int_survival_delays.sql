@@ -22,6 +22,7 @@ touched as (
         journey_touchpoints.source,
         journey_touchpoints.conversion_id,
         journey_touchpoints.touchpoint_id,
+        journey_windows.person_id,
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel,
         {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
@@ -72,6 +73,7 @@ final as (
         touched.source,
         touched.conversion_id,
         touched.touchpoint_id,
+        touched.person_id,
         touched.conversion_type,
         numbered.conversion_number,
         touched.channel,

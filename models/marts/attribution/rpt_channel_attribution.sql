@@ -100,10 +100,11 @@ complete as (
         enabled_models.attribution_model,
         conversion_types.conversion_type,
         channels.channel,
-        measured.std_error,
-        measured.conversions_low,
-        measured.conversions_high,
         measured.confidence,
+        -- What is 0 by construction, as direct visits are in a hazard, has no error nor interval.
+        nullif(measured.std_error, 0) as std_error,
+        case when measured.std_error != 0 then measured.conversions_low end as conversions_low,
+        case when measured.std_error != 0 then measured.conversions_high end as conversions_high,
         coalesce(measured.conversions, 0) as conversions,
         coalesce(measured.revenue, 0) as revenue,
         case when channels.channel = '(unattributed)' then 0 else measured.conversions end
