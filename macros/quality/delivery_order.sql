@@ -4,11 +4,16 @@
 -#}
 {% macro delivery_order(entity) -%}
     {%- set orders = {
-        'touchpoints': [
-            'touched_at', 'person_id', 'channel', 'traffic_source', 'medium', 'campaign',
+        'sessions': [
+            'started_at', 'user_id', 'channel', 'traffic_source', 'medium', 'campaign',
             'holder_engagement', 'closer_engagement', 'impression_interaction'
         ],
-        'conversions': ['converted_at', 'person_id', 'conversion_type', 'revenue', 'currency']
+        'conversions': ['converted_at', 'user_id', 'conversion_type', 'revenue', 'currency'],
+        'calls': ['called_at', 'raw_row'],
+        'customers': ['created_at', 'raw_row'],
+        'appointments': ['booked_at', 'raw_row'],
+        'revenue': ['service_date', 'raw_row'],
+        'identity_links': ['linked_at', 'raw_row']
     } -%}
     {{ orders[entity] | join(', ') }}
 {%- endmacro %}

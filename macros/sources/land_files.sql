@@ -1,9 +1,9 @@
-{#- A user's own CSV or Parquet files. -#}
+{#- A user's own data: a folder of CSV or Parquet files, or a database. -#}
 {% macro land_files() %}
     {% set folder = var('files_path') or env_var('TRIBUTARY_FILES', '') %}
     {% if not folder %}
         {{ exceptions.raise_compiler_error(
-            "Source files: no folder is named. Give it as --vars '{files_path: DIR}'"
+            "Source files: no folder or database is named. Give it as --vars '{files_path: DIR}'"
             ~ " or in TRIBUTARY_FILES."
         ) }}
     {% endif %}
@@ -25,7 +25,7 @@
         'std_error': {'kind': 'number', 'required': true},
         'conversion_type': {'kind': 'text', 'required': false}
     } %}
-    {% set files = entity_files(source, folder, 'experiments') %}
+    {% set files = entity_input(source, folder, 'experiments') %}
     {% if not files %}
         {{ return(land_nothing(source, 'experiments', columns)) }}
     {% endif %}
@@ -75,56 +75,201 @@
     {% do land_folder('demo', var('demo_path'), "Make it with: tributary simulate") %}
 {% endmacro %}
 
+{#- The contract of a folder: what each entity may and must have, and whether it must be there. -#}
+{% macro folder_contract() %}
+    {% set needed_text = {'kind': 'text', 'required': true} %}
+    {% set needed_time = {'kind': 'time', 'required': true} %}
+    {% set needed_number = {'kind': 'number', 'required': true} %}
+    {% set text = {'kind': 'text', 'required': false} %}
+    {% set texts = {'kind': 'texts', 'required': false} %}
+    {% set time = {'kind': 'time', 'required': false} %}
+    {% set number = {'kind': 'number', 'required': false} %}
+    {% set customer_id = {'kind': 'text', 'required': true, 'also': ['patient_id']} %}
+    {{ return({
+        'sessions': {'is_required': true, 'columns': {
+            'session_id': needed_text,
+            'user_id': needed_text,
+            'started_at': needed_time,
+            'channel': {
+                'kind': 'text', 'required': true, 'unless': ['source', 'landing_page', 'referrer']
+            },
+            'source': text,
+            'medium': text,
+            'campaign': text,
+            'referrer': text,
+            'landing_page': text,
+            'holder_engagement': number,
+            'closer_engagement': number,
+            'impression_interaction': number
+        }},
+        'conversions': {'is_required': true, 'columns': {
+            'conversion_id': needed_text,
+            'user_id': needed_text,
+            'converted_at': needed_time,
+            'revenue': needed_number,
+            'conversion_type': text,
+            'currency': text
+        }},
+        'spend': {'is_required': false, 'columns': {
+            'date': needed_time,
+            'channel': needed_text,
+            'spend': needed_number,
+            'campaign': text,
+            'account': text
+        }},
+        'calls': {'is_required': false, 'columns': {
+            'call_id': {'kind': 'text', 'required': true, 'also': ['id']},
+            'called_at': {'kind': 'time', 'required': true, 'also': ['start_time']},
+            'contact_number': {
+                'kind': 'text', 'required': true,
+                'also': ['customer_phone_number', 'caller_number']
+            },
+            'email': text,
+            'visitor_id': text,
+            'channel': text,
+            'source': text,
+            'medium': text,
+            'campaign': text,
+            'referral': {'kind': 'text', 'required': false, 'also': ['referral_source_id']},
+            'tracking_label': text,
+            'landing_page': {'kind': 'text', 'required': false, 'also': ['landing_page_url']},
+            'first_touch': text,
+            'last_touch': text,
+            'duration': {'kind': 'number', 'required': false, 'also': ['duration_seconds']}
+        }},
+        'customers': {'is_required': false, 'columns': {
+            'customer_id': customer_id,
+            'phone': texts,
+            'email': texts,
+            'referral_source_id': text,
+            'created_at': time,
+            'first_name': text,
+            'last_name': text,
+            'birth_date': text,
+            'city': text
+        }},
+        'appointments': {'is_required': false, 'columns': {
+            'appointment_id': {'kind': 'text', 'required': false, 'also': ['id']},
+            'customer_id': customer_id,
+            'booked_at': needed_time,
+            'attended_at': time,
+            'status': text
+        }},
+        'revenue': {'is_required': false, 'columns': {
+            'revenue_id': {'kind': 'text', 'required': false, 'also': ['id']},
+            'customer_id': customer_id,
+            'service_date': needed_time,
+            'net': needed_number,
+            'revenue_center': text,
+            'currency': text
+        }},
+        'identity_links': {'is_required': false, 'columns': {
+            'link_id': {'kind': 'text', 'required': false, 'also': ['id']},
+            'linked_at': needed_time,
+            'user_id': text,
+            'customer_id': {'kind': 'text', 'required': false, 'also': ['patient_id']},
+            'phone': text,
+            'email': text,
+            'kind': text,
+            'channel': text,
+            'source': text,
+            'medium': text,
+            'campaign': text,
+            'landing_page': text
+        }}
+    }) }}
+{% endmacro %}
+
+{#- Lands every entity of a folder, or of a database whose tables are named like the entities. -#}
 {% macro land_folder(source, folder, advice) %}
-    {% set entities = {
-        'sessions': {
-            'session_id': {'kind': 'text', 'required': true},
-            'user_id': {'kind': 'text', 'required': true},
-            'started_at': {'kind': 'time', 'required': true},
-            'channel': {'kind': 'text', 'required': true},
-            'source': {'kind': 'text', 'required': false},
-            'medium': {'kind': 'text', 'required': false},
-            'campaign': {'kind': 'text', 'required': false},
-            'holder_engagement': {'kind': 'number', 'required': false},
-            'closer_engagement': {'kind': 'number', 'required': false},
-            'impression_interaction': {'kind': 'number', 'required': false}
-        },
-        'conversions': {
-            'conversion_id': {'kind': 'text', 'required': true},
-            'user_id': {'kind': 'text', 'required': true},
-            'converted_at': {'kind': 'time', 'required': true},
-            'revenue': {'kind': 'number', 'required': true},
-            'conversion_type': {'kind': 'text', 'required': false},
-            'currency': {'kind': 'text', 'required': false}
-        },
-        'spend': {
-            'date': {'kind': 'time', 'required': true},
-            'channel': {'kind': 'text', 'required': true},
-            'spend': {'kind': 'number', 'required': true},
-            'campaign': {'kind': 'text', 'required': false},
-            'account': {'kind': 'text', 'required': false}
-        }
-    } %}
-    {% for entity, columns in entities.items() %}
-        {% set files = entity_files(source, folder, entity) %}
+    {% for entity, contract in folder_contract().items() %}
+        {% set files = entity_input(source, folder, entity) %}
         {% if files %}
             {% for file in files.names %}
-                {% do check_columns(source, columns_of(files.relations[file]), columns, file) %}
+                {% do check_columns(
+                    source, columns_of(files.relations[file]), contract.columns, file
+                ) %}
             {% endfor %}
             {% do land_entity(
-                source, entity, files.relation, columns, files.names | join(', ')
+                source, entity, files.relation, contract.columns, files.names | join(', ')
             ) %}
-        {% elif entity == 'spend' %}
-            {% do log("Source " ~ source ~ ": no spend files in " ~ folder ~ ": spend is 0", info=true) %}
-            {% do land_nothing(source, 'spend', columns) %}
+        {% elif not contract.is_required %}
+            {% if entity == 'spend' %}
+                {% do log("Source " ~ source ~ ": no spend files in " ~ folder ~ ": spend is 0", info=true) %}
+            {% endif %}
+            {% do land_nothing(source, entity, contract.columns) %}
         {% else %}
             {{ exceptions.raise_compiler_error(
-                "Source " ~ source ~ ": there is no file for " ~ entity ~ " in " ~ folder
-                ~ ". Looked for " ~ entity ~ ".csv, " ~ entity ~ ".parquet, " ~ entity
-                ~ "_*.csv, " ~ entity ~ "_*.parquet and both kinds in " ~ entity ~ "/. " ~ advice
+                "Source " ~ source ~ ": there is no table or file for " ~ entity ~ " in " ~ folder
+                ~ ". Looked for a table " ~ entity ~ " where that is a database, else for "
+                ~ entity ~ ".csv, " ~ entity ~ ".parquet, " ~ entity ~ "_*.csv, " ~ entity
+                ~ "_*.parquet and both kinds in " ~ entity ~ "/. " ~ advice
             ) }}
         {% endif %}
     {% endfor %}
+{% endmacro %}
+
+{#-
+  Where the rows of one entity come from: names, the SQL that reads each (relations) and all
+  (relation); none where there is nothing. A location is a folder; or a SQLite or DuckDB file, or
+  a database attached in profiles.yml (`crm`, `crm.schema`), with tables named like the entities.
+-#}
+{% macro entity_input(source, location, entity) %}
+    {% set database = location.split('.')[0] %}
+    {% if database in query_column("select database_name from duckdb_databases()") %}
+        {{ return(table_input(entity, attached_tables(
+            database, (location.split('.') | list)[1] if '.' in location else none
+        ))) }}
+    {% elif modules.re.fullmatch('.*[.](db|sqlite|sqlite3|duckdb)', location) %}
+        {{ return(table_input(entity, database_file_tables(source, location))) }}
+    {% endif %}
+    {{ return(entity_files(source, location, entity)) }}
+{% endmacro %}
+
+{% macro table_input(entity, tables) %}
+    {% if entity not in tables %}
+        {{ return(none) }}
+    {% endif %}
+    {{ return({
+        'names': ['table ' ~ entity],
+        'relations': {'table ' ~ entity: tables[entity]},
+        'relation': tables[entity]
+    }) }}
+{% endmacro %}
+
+{#- Tables and views of an attached database by lower-case name, as SQL after FROM. -#}
+{% macro attached_tables(database, schema=none) %}
+    {% set tables = {} %}
+    {% for row in run_query(
+        "select table_schema, table_name from information_schema.tables where table_catalog = "
+        ~ sql_text(database)
+        ~ (" and table_schema = " ~ sql_text(schema) if schema else "")
+        ~ " order by table_schema desc, table_name"
+    ) %}
+        {% do tables.update({row[1] | lower:
+            quoted_name(database) ~ '.' ~ quoted_name(row[0]) ~ '.' ~ quoted_name(row[1])}) %}
+    {% endfor %}
+    {{ return(tables) }}
+{% endmacro %}
+
+{#- Tables of a SQLite or DuckDB file by lower-case name, as SQL after FROM. -#}
+{% macro database_file_tables(source, path) %}
+    {% if not files_matching([path]) %}
+        {{ exceptions.raise_compiler_error("Source " ~ source ~ ": there is no file " ~ path ~ ".") }}
+    {% endif %}
+    {% if path.endswith('.duckdb') or not is_sqlite(path) %}
+        {% do run_query(
+            "attach if not exists " ~ sql_text(path) ~ " as input_" ~ source ~ " (read_only)"
+        ) %}
+        {{ return(attached_tables('input_' ~ source)) }}
+    {% endif %}
+    {% set tables = {} %}
+    {% for name in sqlite_tables(path) %}
+        {% do tables.update({
+            name: "sqlite_scan(" ~ sql_text(path) ~ ", " ~ sql_text(name) ~ ")"
+        }) %}
+    {% endfor %}
+    {{ return(tables) }}
 {% endmacro %}
 
 {#- The files of one entity and the SQL that reads them, all and each, or none without files. -#}

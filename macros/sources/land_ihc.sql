@@ -8,11 +8,7 @@
     {% if not files_matching([path]) %}
         {{ exceptions.raise_compiler_error("Source ihc: there is no file " ~ path ~ ". " ~ how) }}
     {% endif %}
-    {#- A large file is not read for its header; it fails as clearly when it is scanned. -#}
-    {% set blob = "read_blob(" ~ sql_text(path) ~ ")" %}
-    {% if query_column("select size from " ~ blob)[0] < 100000000 and not query_column(
-        "select size >= 16 and content[1:16] = 'SQLite format 3\\x00'::blob from " ~ blob
-    )[0] %}
+    {% if not is_sqlite(path) %}
         {{ exceptions.raise_compiler_error("Source ihc: " ~ path ~ " is not a SQLite database. " ~ how) }}
     {% endif %}
 
@@ -30,14 +26,7 @@
         },
         'session_costs': {'session_id': text, 'cost': number}
     } %}
-    {% do run_query('install sqlite') %}
-    {% do run_query('load sqlite') %}
-    {#- SQLite columns hold values of any type: read as text, they are cast row by row in staging. -#}
-    {% do run_query('set global sqlite_all_varchar = true') %}
-    {% set found = query_column(
-        "select lower(name) from sqlite_scan(" ~ sql_text(path) ~ ", 'sqlite_master')"
-        ~ " where type in ('table', 'view') order by name"
-    ) %}
+    {% set found = sqlite_tables(path) %}
     {% for table, columns in tables.items() %}
         {% if table not in found %}
             {{ exceptions.raise_compiler_error(

@@ -25,6 +25,10 @@
     {{ return("'" ~ value | string | replace("'", "''") ~ "'") }}
 {% endmacro %}
 
+{% macro quoted_name(name) %}
+    {{ return('"' ~ name | replace('"', '""') ~ '"') }}
+{% endmacro %}
+
 {% macro files_matching(patterns) %}
     {% set literals = [] %}
     {% for pattern in patterns %}
@@ -49,12 +53,28 @@
     {{ return(found) }}
 {% endmacro %}
 
+{#-
+  The input's columns for a column of the contract: by its name, else by one of its other names
+  (`also`); for kind texts every one with a number behind it too, such as phone_1, phone_2.
+-#}
+{% macro matching_columns(found, name, rule) %}
+    {% if rule.kind == 'texts' %}
+        {% set matching = [] %}
+        {% for column in found if modules.re.fullmatch(name ~ '(_?[0-9]+)?', column) %}
+            {% do matching.append(column) %}
+        {% endfor %}
+        {{ return(matching) }}
+    {% endif %}
+    {{ return((([name] + rule.get('also', [])) | select('in', found) | list)[:1]) }}
+{% endmacro %}
+
 {#- Stops the build where `found` lacks a required column of the contract. -#}
 {% macro check_columns(source, found, columns, origin) %}
     {% set required, optional, missing = [], [], [] %}
     {% for name, rule in columns.items() %}
-        {% do (required if rule.required else optional).append(name) %}
-        {% if rule.required and name not in found %}
+        {% set names = [name] + rule.get('also', []) %}
+        {% do (required if rule.required else optional).append(names | join(' or ')) %}
+        {% if rule.required and not (names + rule.get('unless', [])) | select('in', found) | list %}
             {% do missing.append(name) %}
         {% endif %}
     {% endfor %}
@@ -72,19 +92,28 @@
 
 {#-
   Creates raw_<source>.<entity> over `relation` (any SQL after FROM). `columns` maps each column of
-  the contract to {kind: text | time | number, required: bool}. Columns that the input lacks are
-  null when optional and an error when required; columns beyond the contract are named once.
+  the contract to {kind: text | texts | time | number, required: bool} and, where it has other
+  names, also: [...]; `unless` names columns that make up for a missing one. Columns that the input
+  lacks are null when optional and an error when required; columns beyond the contract are named
+  once.
 -#}
 {% macro land_entity(source, entity, relation, columns, origin) %}
     {% set found = columns_of(relation) %}
     {% do check_columns(source, found, columns, origin) %}
-    {% set selected = [] %}
+    {% set selected, used = [], [] %}
     {% for name, rule in columns.items() %}
-        {% set value = landed_column(found[name], rule.kind) if name in found
-            else 'cast(null as varchar)' %}
-        {% do selected.append(value ~ ' as ' ~ name) %}
+        {% set values = [] %}
+        {% for column in matching_columns(found, name, rule) %}
+            {% do used.append(column) %}
+            {% do values.append(landed_column(found[column], 'text' if rule.kind == 'texts' else rule.kind)) %}
+        {% endfor %}
+        {% if rule.kind == 'texts' %}
+            {% do selected.append('cast([' ~ values | join(', ') ~ '] as varchar[]) as ' ~ name) %}
+        {% else %}
+            {% do selected.append((values | first or 'cast(null as varchar)') ~ ' as ' ~ name) %}
+        {% endif %}
     {% endfor %}
-    {% set extra = found.keys() | reject('in', columns.keys()) | list %}
+    {% set extra = found.keys() | reject('in', used) | list %}
     {% if extra %}
         {% do log(
             "Source " ~ source ~ ": " ~ origin ~ ": columns not used: " ~ extra | join(', '),
@@ -99,10 +128,15 @@
 
 {#- Creates raw_<source>.<entity> with the columns of the contract and no rows. -#}
 {% macro land_nothing(source, entity, columns) %}
+    {% set selected = [] %}
+    {% for name, rule in columns.items() %}
+        {% do selected.append(
+            'cast(null as varchar' ~ ('[]' if rule.kind == 'texts' else '') ~ ') as ' ~ name
+        ) %}
+    {% endfor %}
     {% do run_query(
         "create or replace view raw_" ~ source ~ "." ~ entity ~ " as select "
-        ~ "cast(null as varchar) as " ~ columns.keys() | join(", cast(null as varchar) as ")
-        ~ " where false"
+        ~ selected | join(", ") ~ " where false"
     ) %}
 {% endmacro %}
 
@@ -111,7 +145,7 @@
   whole number in a floating column (what a gap makes of integer ids) is written without its ".0".
 -#}
 {% macro landed_column(column, kind) %}
-    {% set quoted = '"' ~ column.name | replace('"', '""') ~ '"' %}
+    {% set quoted = quoted_name(column.name) %}
     {% set fitting = {
         'text': '',
         'time': 'DATE|TIMESTAMP.*',

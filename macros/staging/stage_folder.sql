@@ -1,6 +1,17 @@
 {#- Staging of a folder's entities: the same for a user's files and for the demo. -#}
 
-{% macro stage_folder_touchpoints(source_name) %}
+{#- The id of a row or, where it has none, one made of its content; equal rows are numbered. -#}
+{% macro id_or_row_number(column, relation) -%}
+    coalesce(
+        {{ to_text(column) }},
+        concat(
+            'row-', left(md5({{ row_as_json(relation) }}), 16), '-',
+            row_number() over (partition by {{ row_as_json(relation) }})
+        )
+    )
+{%- endmacro %}
+
+{% macro stage_folder_sessions(source_name) %}
 with sessions as (
 
     select * from {{ source(source_name, 'sessions') }}
@@ -11,13 +22,15 @@ final as (
 
     select
         '{{ source_name }}' as source,
-        {{ to_text('session_id') }} as touchpoint_id,
-        {{ to_text('user_id') }} as person_id,
-        {{ to_utc_timestamp('started_at') }} as touched_at,
+        {{ to_text('session_id') }} as session_id,
+        {{ to_text('user_id') }} as user_id,
+        {{ to_utc_timestamp('started_at') }} as started_at,
         {{ to_text('channel') }} as channel,
         {{ to_text('source') }} as traffic_source,
         {{ to_text('medium') }} as medium,
         {{ to_text('campaign') }} as campaign,
+        {{ to_text('referrer') }} as referrer,
+        {{ to_text('landing_page') }} as landing_page,
         {{ to_flag('holder_engagement') }} as holder_engagement,
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,
@@ -41,7 +54,7 @@ final as (
     select
         '{{ source_name }}' as source,
         {{ to_text('conversion_id') }} as conversion_id,
-        {{ to_text('user_id') }} as person_id,
+        {{ to_text('user_id') }} as user_id,
         coalesce({{ to_text('conversion_type') }}, 'purchase') as conversion_type,
         {{ to_utc_timestamp('converted_at') }} as converted_at,
         {{ to_amount('revenue') }} as revenue,
@@ -73,6 +86,148 @@ final as (
         {{ to_amount('spend') }} as spend,
         {{ row_as_json('spend_rows') }} as raw_row
     from spend_rows
+
+)
+
+select * from final
+{% endmacro %}
+
+{% macro stage_folder_calls(source_name) %}
+with calls as (
+
+    select * from {{ source(source_name, 'calls') }}
+
+),
+
+final as (
+
+    select
+        '{{ source_name }}' as source,
+        {{ to_text('call_id') }} as call_id,
+        {{ to_utc_timestamp('called_at') }} as called_at,
+        {{ to_text('contact_number') }} as phone,
+        {{ to_text('email') }} as email,
+        {{ to_text('visitor_id') }} as user_id,
+        {{ to_text('channel') }} as channel,
+        {{ to_text('source') }} as traffic_source,
+        {{ to_text('medium') }} as medium,
+        {{ to_text('campaign') }} as campaign,
+        {{ to_text('referral') }} as referral_source_id,
+        {{ to_text('tracking_label') }} as tracking_label,
+        {{ to_text('landing_page') }} as landing_page,
+        {{ to_text('first_touch') }} as first_touch,
+        {{ to_text('last_touch') }} as last_touch,
+        try_cast({{ to_text('duration') }} as double) as duration_seconds,
+        {{ row_as_json('calls') }} as raw_row
+    from calls
+
+)
+
+select * from final
+{% endmacro %}
+
+{% macro stage_folder_customers(source_name) %}
+with customers as (
+
+    select * from {{ source(source_name, 'customers') }}
+
+),
+
+final as (
+
+    select
+        '{{ source_name }}' as source,
+        {{ to_text('customer_id') }} as customer_id,
+        {{ to_utc_timestamp('created_at') }} as created_at,
+        {{ to_text('referral_source_id') }} as referral_source_id,
+        {{ to_text('first_name') }} as first_name,
+        {{ to_text('last_name') }} as last_name,
+        {{ to_text('birth_date') }} as birth_date,
+        {{ to_text('city') }} as city,
+        phone as phones,
+        email as emails,
+        {{ row_as_json('customers') }} as raw_row
+    from customers
+
+)
+
+select * from final
+{% endmacro %}
+
+{% macro stage_folder_appointments(source_name) %}
+with appointments as (
+
+    select * from {{ source(source_name, 'appointments') }}
+
+),
+
+final as (
+
+    select
+        '{{ source_name }}' as source,
+        {{ id_or_row_number('appointment_id', 'appointments') }} as appointment_id,
+        {{ to_text('customer_id') }} as customer_id,
+        {{ to_utc_timestamp('booked_at') }} as booked_at,
+        {{ to_utc_timestamp('attended_at') }} as attended_at,
+        lower({{ to_text('status') }}) as status,
+        {{ row_as_json('appointments') }} as raw_row
+    from appointments
+
+)
+
+select * from final
+{% endmacro %}
+
+{% macro stage_folder_revenue(source_name) %}
+with revenue_rows as (
+
+    select * from {{ source(source_name, 'revenue') }}
+
+),
+
+final as (
+
+    select
+        '{{ source_name }}' as source,
+        {{ id_or_row_number('revenue_id', 'revenue_rows') }} as revenue_id,
+        {{ to_text('customer_id') }} as customer_id,
+        cast({{ to_utc_timestamp('service_date') }} as date) as service_date,
+        {{ to_amount('net') }} as net,
+        {{ to_text('revenue_center') }} as revenue_center,
+        upper({{ to_text('currency') }}) as currency,
+        {{ row_as_json('revenue_rows') }} as raw_row
+    from revenue_rows
+
+)
+
+select * from final
+{% endmacro %}
+
+{% macro stage_folder_identity_links(source_name) %}
+with identity_links as (
+
+    select * from {{ source(source_name, 'identity_links') }}
+
+),
+
+final as (
+
+    select
+        '{{ source_name }}' as source,
+        {{ id_or_row_number('link_id', 'identity_links') }} as link_id,
+        {{ to_utc_timestamp('linked_at') }} as linked_at,
+        {{ to_text('user_id') }} as user_id,
+        {{ to_text('customer_id') }} as customer_id,
+        {{ to_text('phone') }} as phone,
+        {{ to_text('email') }} as email,
+        coalesce(lower({{ to_text('kind') }}), 'login') as kind,
+        {{ to_text('channel') }} as channel,
+        {{ to_text('source') }} as traffic_source,
+        {{ to_text('medium') }} as medium,
+        {{ to_text('campaign') }} as campaign,
+        {{ to_text('landing_page') }} as landing_page,
+        {{ row_as_json('identity_links') }} as raw_row
+    from identity_links
 
 )
 

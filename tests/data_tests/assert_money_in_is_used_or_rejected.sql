@@ -1,6 +1,4 @@
 -- Per source and entity, the money of every row delivered is used or rejected, to the cent.
-{%- set amounts = {'conversions': 'revenue', 'spend': 'spend'} %}
-
 with rejected_rows as (
 
     select * from {{ ref('int_rejected_rows') }}
@@ -9,11 +7,11 @@ with rejected_rows as (
 
 delivered as (
 
-    {% for entity, amount in amounts.items() %}
+    {% for entity, columns in entities().items() if columns.amount %}
     select
         source,
         '{{ entity }}' as entity,
-        coalesce(sum({{ amount }}), 0) as amount
+        coalesce(sum({{ columns.amount }}), 0) as amount
     from {{ ref('int_' ~ entity ~ '_unioned') }}
     group by source
     {% if not loop.last %}union all{% endif %}
@@ -23,12 +21,12 @@ delivered as (
 
 accounted_rows as (
 
-    {% for entity, amount in amounts.items() %}
+    {% for entity, columns in entities().items() if columns.amount %}
     select
         source,
         '{{ entity }}' as entity,
-        {{ amount }} as amount
-    from {{ ref('int_' ~ entity) }}
+        {{ columns.amount }} as amount
+    from {{ ref(usable_model(entity)) }}
     union all
     {% endfor %}
     select
@@ -36,7 +34,7 @@ accounted_rows as (
         entity,
         amount
     from rejected_rows
-    where entity != 'touchpoints'
+    where entity in ('conversions', 'revenue', 'spend')
 
 ),
 

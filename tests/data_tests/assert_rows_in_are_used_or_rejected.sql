@@ -7,7 +7,7 @@ with data_quality as (
 
 delivered as (
 
-    {% for entity in ['touchpoints', 'conversions', 'spend'] %}
+    {% for entity in entities() %}
     select
         source,
         '{{ entity }}' as entity,

@@ -47,8 +47,8 @@ TAMPERING = {
         "update marts.rpt_data_quality set row_count = row_count + 1 where entity = 'spend'",
     ],
     "assert_money_in_is_used_or_rejected": [
-        "delete from intermediate.int_rejected_rows",
-        "update intermediate.int_conversions set revenue = 0",
+        "delete from restricted.int_rejected_rows",
+        "update intermediate.int_spend set spend = 0",
     ],
     "assert_one_currency": [
         "update intermediate.int_conversions set currency = conversion_id",

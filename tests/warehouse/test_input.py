@@ -202,15 +202,15 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
     assert outcomes == [
         ("conversions", "duplicate_id", 1),
         ("conversions", "unreadable_amount", 3),
+        ("sessions", "duplicate_id", 2),
+        ("sessions", "implausible_time", 2),
+        ("sessions", "missing_id", 1),
+        ("sessions", "missing_person", 1),
+        ("sessions", "reserved_channel", 1),
+        ("sessions", "unreadable_time", 2),
         ("spend", "reserved_channel", 1),
         ("spend", "unreadable_amount", 1),
         ("spend", "unreadable_time", 1),
-        ("touchpoints", "duplicate_id", 2),
-        ("touchpoints", "implausible_time", 2),
-        ("touchpoints", "missing_id", 1),
-        ("touchpoints", "missing_person", 1),
-        ("touchpoints", "reserved_channel", 1),
-        ("touchpoints", "unreadable_time", 2),
     ]
     assert built.rows(
         "select touchpoint_id, touched_at::varchar, channel from marts.fct_touchpoint_credits "
@@ -231,7 +231,7 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
         "select channel_group, is_paid from marts.dim_channels where channel = 'direct'"
     ) == [("Direct", False)]
     raw_row = built.value(
-        "select raw_row from intermediate.int_rejected_rows where entity_key = 'words'"
+        "select raw_row from restricted.int_rejected_rows where entity_key = 'words'"
     )
     assert '"revenue":"ten"' in raw_row
 
@@ -256,7 +256,7 @@ def test_extra_columns_are_named_once_and_parquet_parts_are_read_together(tmp_pa
     assert built.status == 0, built.output
     assert built.output.count("columns not used: device") == 1
     assert (
-        built.value("select row_count from marts.rpt_data_quality where entity = 'touchpoints'")
+        built.value("select row_count from marts.rpt_data_quality where entity = 'sessions'")
         == simulation.sessions.num_rows
     )
     spend = sum(row["spend"] for row in simulation.spend.to_pylist())
@@ -300,7 +300,7 @@ def test_parquet_types_of_pandas_are_read_as_meant(tmp_path: Path) -> None:
     ) == [("1", "2024-01-01 00:00:00", True), ("2", "2024-01-02 00:00:00", False)]
     assert built.rows(
         "select outcome, row_count from marts.rpt_data_quality "
-        "where entity = 'touchpoints' and outcome != 'used' order by outcome"
+        "where entity = 'sessions' and outcome != 'used' order by outcome"
     ) == [("missing_id", 1), ("missing_person", 1)]
 
 
@@ -347,11 +347,11 @@ def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
         "where outcome != 'used' order by 1, 2"
     ) == [
         ("conversions", "unreadable_amount", 1),
+        ("sessions", "duplicate_id", 1),
+        ("sessions", "unreadable_time", 1),
         ("spend", "missing_id", 1),
         ("spend", "unknown_touchpoint", 1),
         ("spend", "unreadable_time", 1),
-        ("touchpoints", "duplicate_id", 1),
-        ("touchpoints", "unreadable_time", 1),
     ]
 
 
@@ -410,7 +410,7 @@ def test_ragged_real_export_is_read_to_the_last_row(tmp_path: Path) -> None:
     assert built.status == 0, built.output
     assert built.rows(
         "select entity, outcome, row_count from marts.rpt_data_quality order by entity"
-    ) == [("conversions", "used", 21), ("spend", "used", 42), ("touchpoints", "used", 90)]
+    ) == [("conversions", "used", 21), ("sessions", "used", 90), ("spend", "used", 42)]
     linear = {
         channel: measures
         for channel, *measures in built.rows(

@@ -48,8 +48,8 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
         ("{sources: [ihc]}", "Source ihc: no SQLite database is named."),
         ("{sources: [ihc], ihc_database: nowhere.db}", "there is no file nowhere.db"),
         ("{sources: [ihc], ihc_database: Makefile}", "Makefile is not a SQLite database"),
-        ("{sources: [files]}", "Source files: no folder is named."),
-        ("{sources: [files], files_path: nowhere}", "there is no file for sessions in nowhere"),
+        ("{sources: [files]}", "Source files: no folder or database is named."),
+        ("{sources: [files], files_path: nowhere}", "there is no table or file for sessions in nowhere"),
         ("{demo_path: nowhere}", "Make it with: tributary simulate"),
     ],
 )
@@ -74,7 +74,7 @@ def test_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
 
 def test_missing_column_of_one_file_among_several_is_named(tmp_path: Path) -> None:
     write_csv(tmp_path / "sessions_1.csv", "session_id,user_id,started_at,channel", [])
-    write_csv(tmp_path / "sessions_2.csv", "session_id,user_id,started_at,source", [])
+    write_csv(tmp_path / "sessions_2.csv", "session_id,user_id,started_at,medium", [])
     message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
     assert "sessions_2.csv has no column channel." in message
 

@@ -12,7 +12,7 @@ final as (
     select
         source,
         conversion_id,
-        person_id,
+        user_id,
         conversion_type,
         converted_at,
         revenue,
@@ -20,9 +20,10 @@ final as (
         raw_row,
         case
             when conversion_id is null then 'missing_id'
-            when person_id is null then 'missing_person'
+            when user_id is null then 'missing_person'
             when converted_at is null then 'unreadable_time'
             when not ({{ is_plausible_time('converted_at') }}) then 'implausible_time'
+            when {{ is_in_the_future('converted_at') }} then 'future_time'
             when revenue is null then 'unreadable_amount'
         end as rejection_reason
     from conversions

@@ -1,24 +1,15 @@
 -- grain: one row per delivered row that is not used, with its reason and the row as it came.
-{%- set keys = {
-    'touchpoints': 'touchpoint_id',
-    'conversions': 'conversion_id',
-    'spend': 'touchpoint_id'
-} %}
-{%- set amounts = {
-    'touchpoints': 'cast(null as decimal(28, 10))',
-    'conversions': 'revenue',
-    'spend': 'spend'
-} %}
+{{ config(schema='restricted') }}
 
 with unusable as (
 
-    {% for entity, key in keys.items() %}
+    {% for entity, columns in entities().items() %}
     select
         source,
         '{{ entity }}' as entity,
-        {{ key }} as entity_key,
+        {{ columns.key or 'touchpoint_id' }} as entity_key,
         rejection_reason,
-        {{ amounts[entity] }} as amount,
+        {{ columns.amount or 'cast(null as decimal(28, 10))' }} as amount,
         raw_row
     from {{ ref('int_' ~ entity ~ '_checked') }}
     where rejection_reason is not null
@@ -27,8 +18,7 @@ with unusable as (
 
 ),
 
-{% for entity in ['touchpoints', 'conversions'] %}
-{% set key = keys[entity] %}
+{% for entity, columns in entities().items() if columns.key %}
 usable_{{ entity }} as (
 
     select * from {{ ref('int_' ~ entity ~ '_checked') }}
@@ -40,10 +30,10 @@ repeated_{{ entity }}_keys as (
 
     select
         source,
-        {{ key }}
+        {{ columns.key }}
     from {{ ref('int_' ~ entity ~ '_checked') }}
     where rejection_reason is null
-    group by source, {{ key }}
+    group by source, {{ columns.key }}
     having count(*) > 1
 
 ),
@@ -53,14 +43,14 @@ ranked_{{ entity }} as (
     select
         usable_{{ entity }}.*,
         row_number() over (
-            partition by usable_{{ entity }}.source, usable_{{ entity }}.{{ key }}
+            partition by usable_{{ entity }}.source, usable_{{ entity }}.{{ columns.key }}
             order by {{ delivery_order(entity) }}, usable_{{ entity }}.raw_row
         ) as delivery_number
     from usable_{{ entity }}
     inner join repeated_{{ entity }}_keys
         on
             usable_{{ entity }}.source = repeated_{{ entity }}_keys.source
-            and usable_{{ entity }}.{{ key }} = repeated_{{ entity }}_keys.{{ key }}
+            and usable_{{ entity }}.{{ columns.key }} = repeated_{{ entity }}_keys.{{ columns.key }}
 
 ),
 
@@ -68,14 +58,14 @@ ranked_{{ entity }} as (
 final as (
 
     select * from unusable
-    {% for entity in ['touchpoints', 'conversions'] %}
+    {% for entity, columns in entities().items() if columns.key %}
     union all
     select
         source,
         '{{ entity }}' as entity,
-        {{ keys[entity] }} as entity_key,
+        {{ columns.key }} as entity_key,
         'duplicate_id' as rejection_reason,
-        {{ amounts[entity] }} as amount,
+        {{ columns.amount or 'cast(null as decimal(28, 10))' }} as amount,
         raw_row
     from ranked_{{ entity }}
     where delivery_number > 1

@@ -24,6 +24,7 @@ final as (
             when spend_date is null and channel is null then 'missing_id'
             when spend_date is null then 'unreadable_time'
             when not ({{ is_plausible_time('spend_date') }}) then 'implausible_time'
+            when {{ is_in_the_future('spend_date') }} then 'future_time'
             when channel in {{ reserved_channels() }} then 'reserved_channel'
             when spend is null then 'unreadable_amount'
         end as rejection_reason

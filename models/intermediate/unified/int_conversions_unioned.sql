@@ -5,7 +5,7 @@ with unioned as (
     select
         source,
         conversion_id,
-        person_id,
+        user_id,
         conversion_type,
         converted_at,
         revenue,

@@ -14,12 +14,12 @@ rejection_reasons as (
 
 used as (
 
-    {% for entity in ['touchpoints', 'conversions', 'spend'] %}
+    {% for entity in entities() %}
     select
         source,
         '{{ entity }}' as entity,
         count(*) as row_count
-    from {{ ref('int_' ~ entity) }}
+    from {{ ref(usable_model(entity)) }}
     group by source
     {% if not loop.last %}union all{% endif %}
     {% endfor %}

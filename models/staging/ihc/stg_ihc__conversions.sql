@@ -12,7 +12,7 @@ final as (
     select
         'ihc' as source,
         {{ to_text('conv_id') }} as conversion_id,
-        {{ to_text('user_id') }} as person_id,
+        {{ to_text('user_id') }} as user_id,
         'purchase' as conversion_type,
         {{ to_utc_timestamp("conv_date || ' ' || conv_time") }} as converted_at,
         {{ to_amount('revenue') }} as revenue,

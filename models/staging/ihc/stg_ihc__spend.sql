@@ -3,9 +3,9 @@
 -- row that is used; a cost without a session has neither date nor channel.
 {{ config(enabled=is_source_enabled('ihc')) }}
 
-with touchpoints as (
+with delivered_sessions as (
 
-    select * from {{ ref('stg_ihc__touchpoints') }}
+    select * from {{ ref('stg_ihc__sessions') }}
 
 ),
 
@@ -18,22 +18,22 @@ session_costs as (
 ranked as (
 
     select
-        touchpoint_id,
-        touched_at,
+        session_id,
+        started_at,
         channel,
         row_number() over (
-            partition by touchpoint_id
-            order by {{ delivery_order('touchpoints') }}
+            partition by session_id
+            order by {{ delivery_order('sessions') }}
         ) as delivery_number
-    from touchpoints
-    where touchpoint_id is not null
+    from delivered_sessions
+    where session_id is not null
 
 ),
 
 costs as (
 
     select
-        {{ to_text('session_id') }} as touchpoint_id,
+        {{ to_text('session_id') }} as session_id,
         {{ to_amount('cost') }} as spend,
         {{ row_as_json('session_costs') }} as raw_row
     from session_costs
@@ -43,9 +43,9 @@ costs as (
 sessions as (
 
     select
-        touchpoint_id,
+        session_id,
         channel,
-        cast(touched_at as date) as spend_date
+        cast(started_at as date) as spend_date
     from ranked
     where delivery_number = 1
 
@@ -60,11 +60,11 @@ final as (
         costs.raw_row,
         cast(null as varchar) as campaign,
         cast(null as varchar) as account,
-        coalesce(sessions.touchpoint_id, costs.touchpoint_id) as touchpoint_id,
+        coalesce(sessions.session_id, costs.session_id) as touchpoint_id,
         case when costs.raw_row is null then 0 else costs.spend end as spend
     from sessions
     full outer join costs
-        on sessions.touchpoint_id = costs.touchpoint_id
+        on sessions.session_id = costs.session_id
 
 )
 

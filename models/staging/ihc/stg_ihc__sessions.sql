@@ -11,13 +11,15 @@ final as (
 
     select
         'ihc' as source,
-        {{ to_text('session_id') }} as touchpoint_id,
-        {{ to_text('user_id') }} as person_id,
-        {{ to_utc_timestamp("event_date || ' ' || event_time") }} as touched_at,
+        {{ to_text('session_id') }} as session_id,
+        {{ to_text('user_id') }} as user_id,
+        {{ to_utc_timestamp("event_date || ' ' || event_time") }} as started_at,
         {{ to_text('channel_name') }} as channel,
         cast(null as varchar) as traffic_source,
         cast(null as varchar) as medium,
         cast(null as varchar) as campaign,
+        cast(null as varchar) as referrer,
+        cast(null as varchar) as landing_page,
         {{ to_flag('holder_engagement') }} as holder_engagement,
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,

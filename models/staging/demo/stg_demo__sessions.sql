@@ -1,4 +1,4 @@
 -- grain: one row per row of the sessions input; nothing is dropped.
 {{ config(enabled=is_source_enabled('demo')) }}
 
-{{ stage_folder_touchpoints('demo') }}
+{{ stage_folder_sessions('demo') }}

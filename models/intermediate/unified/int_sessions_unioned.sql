@@ -4,18 +4,20 @@ with unioned as (
     {% for source in enabled_sources() %}
     select
         source,
-        touchpoint_id,
-        person_id,
-        touched_at,
+        session_id,
+        user_id,
+        started_at,
         channel,
         traffic_source,
         medium,
         campaign,
+        referrer,
+        landing_page,
         holder_engagement,
         closer_engagement,
         impression_interaction,
         raw_row
-    from {{ ref('stg_' ~ source ~ '__touchpoints') }}
+    from {{ ref('stg_' ~ source ~ '__sessions') }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 

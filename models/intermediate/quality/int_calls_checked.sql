@@ -1,0 +1,25 @@
+-- grain: one row per delivered call row; rejection_reason is null where it can be used.
+{{ config(materialized='view', schema='restricted') }}
+
+with calls as (
+
+    select * from {{ ref('int_calls_unioned') }}
+
+),
+
+final as (
+
+    select
+        *,
+        case
+            when call_id is null then 'missing_id'
+            when called_at is null then 'unreadable_time'
+            when not ({{ is_plausible_time('called_at') }}) then 'implausible_time'
+            when {{ is_in_the_future('called_at') }} then 'future_time'
+            when channel in {{ reserved_channels() }} then 'reserved_channel'
+        end as rejection_reason
+    from calls
+
+)
+
+select * from final

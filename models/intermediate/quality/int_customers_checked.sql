@@ -1,0 +1,21 @@
+-- grain: one row per delivered customer row; rejection_reason is null where it can be used.
+{{ config(materialized='view', schema='restricted') }}
+
+with customers as (
+
+    select * from {{ ref('int_customers_unioned') }}
+
+),
+
+final as (
+
+    select
+        *,
+        case
+            when customer_id is null then 'missing_id'
+        end as rejection_reason
+    from customers
+
+)
+
+select * from final

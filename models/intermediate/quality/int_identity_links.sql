@@ -1,0 +1,7 @@
+-- grain: one row per source and identity link. Of several rows with one id one is kept.
+{{ config(schema='restricted') }}
+
+{{ usable_rows('identity_links', [
+    'source', 'link_id', 'linked_at', 'user_id', 'customer_id', 'phone', 'email', 'kind',
+    'channel', 'traffic_source', 'medium', 'campaign', 'landing_page'
+]) }}

@@ -1,0 +1,26 @@
+-- grain: one row per delivered identity link row; rejection_reason is null where it can be used.
+{{ config(materialized='view', schema='restricted') }}
+
+with identity_links as (
+
+    select * from {{ ref('int_identity_links_unioned') }}
+
+),
+
+final as (
+
+    select
+        *,
+        case
+            when kind not in ('login', 'form') then 'unknown_kind'
+            when coalesce(user_id, customer_id, phone, email) is null then 'missing_person'
+            when linked_at is null then 'unreadable_time'
+            when not ({{ is_plausible_time('linked_at') }}) then 'implausible_time'
+            when {{ is_in_the_future('linked_at') }} then 'future_time'
+            when channel in {{ reserved_channels() }} then 'reserved_channel'
+        end as rejection_reason
+    from identity_links
+
+)
+
+select * from final

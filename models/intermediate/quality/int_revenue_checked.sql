@@ -1,0 +1,25 @@
+-- grain: one row per delivered revenue row; rejection_reason is null where it can be used.
+{{ config(materialized='view') }}
+
+with revenue_rows as (
+
+    select * from {{ ref('int_revenue_unioned') }}
+
+),
+
+final as (
+
+    select
+        *,
+        case
+            when customer_id is null then 'missing_person'
+            when service_date is null then 'unreadable_time'
+            when not ({{ is_plausible_time('service_date') }}) then 'implausible_time'
+            when {{ is_in_the_future('service_date') }} then 'future_time'
+            when net is null then 'unreadable_amount'
+        end as rejection_reason
+    from revenue_rows
+
+)
+
+select * from final

@@ -1,0 +1,8 @@
+-- grain: one row per source and session. Of several rows with one id the earliest is kept.
+{{ config(materialized='view') }}
+
+{{ usable_rows('sessions', [
+    'source', 'session_id', 'user_id', 'traffic_source', 'medium', 'campaign', 'referrer',
+    'landing_page', 'started_at', 'channel', 'holder_engagement', 'closer_engagement',
+    'impression_interaction'
+]) }}

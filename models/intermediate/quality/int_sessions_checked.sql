@@ -1,0 +1,39 @@
+-- grain: one row per delivered session row; rejection_reason is null where it can be used.
+{{ config(materialized='view') }}
+
+with sessions as (
+
+    select * from {{ ref('int_sessions_unioned') }}
+
+),
+
+final as (
+
+    select
+        source,
+        session_id,
+        user_id,
+        started_at,
+        channel,
+        traffic_source,
+        medium,
+        campaign,
+        referrer,
+        landing_page,
+        holder_engagement,
+        closer_engagement,
+        impression_interaction,
+        raw_row,
+        case
+            when session_id is null then 'missing_id'
+            when user_id is null then 'missing_person'
+            when started_at is null then 'unreadable_time'
+            when not ({{ is_plausible_time('started_at') }}) then 'implausible_time'
+            when {{ is_in_the_future('started_at') }} then 'future_time'
+            when channel in {{ reserved_channels() }} then 'reserved_channel'
+        end as rejection_reason
+    from sessions
+
+)
+
+select * from final

@@ -1,0 +1,4 @@
+-- grain: one row per row that an enabled source delivered, valid or not.
+{{ config(schema='restricted') }}
+
+{{ union_staged('calls') }}

@@ -1,0 +1,4 @@
+-- grain: one row per row of the identity_links input; nothing is dropped.
+{{ config(enabled=is_source_enabled('demo'), schema='restricted') }}
+
+{{ stage_folder_identity_links('demo') }}

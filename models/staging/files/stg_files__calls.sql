@@ -1,0 +1,4 @@
+-- grain: one row per row of the calls input; nothing is dropped.
+{{ config(enabled=is_source_enabled('files'), schema='restricted') }}
+
+{{ stage_folder_calls('files') }}
