@@ -49,7 +49,10 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
         ("{sources: [ihc], ihc_database: nowhere.db}", "there is no file nowhere.db"),
         ("{sources: [ihc], ihc_database: Makefile}", "Makefile is not a SQLite database"),
         ("{sources: [files]}", "Source files: no folder or database is named."),
-        ("{sources: [files], files_path: nowhere}", "there is no table or file for sessions in nowhere"),
+        (
+            "{sources: [files], files_path: nowhere}",
+            "there is no table or file for sessions in nowhere",
+        ),
         ("{demo_path: nowhere}", "Make it with: tributary simulate"),
     ],
 )

@@ -156,9 +156,11 @@ def test_columns_are_found_by_the_names_of_the_trade(tmp_path: Path) -> None:
         "select customer_id, list_filter(phones, lambda phone: phone != ''), emails[1] "
         "from restricted.int_customers order by customer_id"
     ) == [("p1", ["212-736-5000"], "Ann@Example.org"), ("p2", [], None)]
-    assert built.rows(
-        "select net, revenue_center from intermediate.int_revenue order by net"
-    ) == [(-20.5, "Implants"), (10, None), (120.5, "Implants")]
+    assert built.rows("select net, revenue_center from intermediate.int_revenue order by net") == [
+        (-20.5, "Implants"),
+        (10, None),
+        (120.5, "Implants"),
+    ]
 
 
 def test_missing_column_of_an_optional_entity_is_named(tmp_path: Path) -> None:
