@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress
 
 from tributary.cli.console import fail, say
+from tributary.customer_records import simulate_customer_records
 from tributary.simulation import Market, simulate
 
 DAY = "%Y-%m-%d"
@@ -30,14 +31,17 @@ def simulate_command(
     ] = datetime(2024, 1, 1),
     output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")] = Path("data/demo"),
 ) -> None:
-    """Simulate a market: sessions, conversions and spend, and the truth about its channels."""
+    """Simulate a market: sessions, conversions and spend, and the truth about its channels.
+
+    With them what a call tracker, a customer database and a billing system would have recorded of
+    the same people, and the truth about who is who.
+    """
     market = Market(people=people, days=days, first_day=first_day.date())
     with Progress(console=say, transient=True) as progress:
         task = progress.add_task("Simulating people", total=people)
         simulation = simulate(market, seed, lambda done: progress.advance(task, done))
     tables = {
-        "sessions": simulation.sessions,
-        "conversions": simulation.conversions,
+        **vars(simulate_customer_records(simulation, seed)),
         "spend": simulation.spend,
         "truth": simulation.truth,
     }
