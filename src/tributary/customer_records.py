@@ -94,7 +94,7 @@ PARTIAL_REFUNDS = 0.4
 # What is on file, and what goes wrong.
 
 SECOND_PHONES = 0.25
-"""People with a second phone number."""
+"""People with a second phone number of their own, families and switchboards apart."""
 
 SECOND_EMAILS = 0.2
 """People with a second e-mail address."""
@@ -569,12 +569,12 @@ def _people(rng: np.random.Generator, past: _Past, kind: IntArray) -> dict[int, 
         paid[number].append(at)
     known = sorted(seen)
     lucks = rng.random((len(known), 12)).tolist()
-    on_file = [
+    on_file = {
         number
         for number, luck in zip(known, lucks, strict=True)
         if number in paid or luck[0] < CALLERS_ON_FILE
-    ]
-    household, switchboard = _households(rng, on_file)
+    }
+    household, switchboard = _households(rng, sorted(on_file))
 
     people = {}
     for number, luck in zip(known, lucks, strict=True):
@@ -610,7 +610,7 @@ def _people(rng: np.random.Generator, past: _Past, kind: IntArray) -> dict[int, 
             phones=phones,
             emails=emails,
             changed_at=changed_at,
-            is_on_file=number in paid or luck[0] < CALLERS_ON_FILE,
+            is_on_file=number in on_file,
             seen_at=tuple(sorted(seen[number])),
             paid_at=tuple(sorted(paid[number])),
         )
@@ -773,7 +773,7 @@ def _files(
                 name = ("first_name", "last_name")[luck[26] < 0.5]
                 copy[name] = _typo(row[name], luck[27])
             else:
-                copy["email_1"] = row["email_1"].swapcase()
+                copy["email_1"] = copy["email_1"].swapcase()
             rows.append(copy)
     _numbered(rows, "customer_id", "k", "created_at")
     of_person = defaultdict(list)
