@@ -20,7 +20,6 @@ import splink.comparison_library as compare
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
-from splink.internals.comparison_creator import ComparisonCreator
 from splink.internals.exceptions import EMTrainingException
 
 IntArray = npt.NDArray[np.int64]
@@ -33,11 +32,11 @@ RECALL_OF_SURE_PAIRS = 0.7
 """Which share of all matches agree on something that is hardly ever shared by chance: a guess, the
 one that splink's tutorial makes. It moves all probabilities together."""
 
-RANDOM_PAIRS = 5e6
+RANDOM_PAIRS = 2e6
 """Pairs drawn at random to see how often columns agree by chance, and at most as many that agree on
 one column to see how often the others do."""
 
-COMPARISONS: dict[str, ComparisonCreator] = {
+COMPARISONS = {
     "first_name": compare.NameComparison("first_name"),
     "last_name": compare.NameComparison("last_name"),
     "birth_date": compare.DateOfBirthComparison("birth_date", input_is_string=True),
@@ -88,7 +87,7 @@ def match_records(records: pa.Table, threshold: float, seed: int = 1) -> pa.Tabl
     threshold
         Least probability of a pair, more than 0 and at most 1.
     seed
-        Of the random pairs. Only with more than about 3,000 records is there anything to draw.
+        Of the random pairs. Only with more than about 2,000 records is there anything to draw.
 
     Returns
     -------
@@ -206,7 +205,9 @@ def _match(
         ),
         log_level=None,
     )
-    linker.training.estimate_u_using_random_sampling(max_pairs=RANDOM_PAIRS, seed=seed)
+    linker.training.estimate_u_using_random_sampling(
+        max_pairs=RANDOM_PAIRS, seed=seed, min_count_per_level=None
+    )
     learned = 0
     for alternatives in TRAINING:
         usable = (each for each in alternatives if set(each) <= set(columns))

@@ -139,3 +139,30 @@ def benchmark_peers_command(
         except OSError as error:
             raise cannot_write(output, error) from None
         say.print(f"Wrote {output} and {picture}.")
+
+
+@benchmark_app.command("identity")
+def benchmark_identity_command(
+    linkage: Annotated[
+        Path,
+        typer.Option(
+            help="CSV of customer records: unique_id, cluster (the true person) and any of "
+            "first_name, surname, dob, city, email, phone."
+        ),
+    ],
+    threshold: Annotated[
+        float,
+        typer.Option(min=0.01, max=1, help="Probability from which records are put together."),
+    ] = 0.9,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pairs.")] = 1,
+) -> None:
+    """Measure how well customer records of known persons are put together."""
+    # Imported here: splink takes a moment to import, and other commands need not wait for it.
+    from tributary.benchmarks import identity
+
+    try:
+        records = identity.read_labelled(linkage)
+        scores = identity.linkage_scores(records, threshold, seed)
+    except ValueError as error:
+        raise fail(str(error)) from None
+    Console(highlight=False, width=BENCHMARK_WIDTH).print(identity.result_table(scores))
