@@ -24,6 +24,9 @@ from splink.internals.exceptions import EMTrainingException
 
 IntArray = npt.NDArray[np.int64]
 
+LEAST_RECORDS = 50
+"""From fewer there is no learning how much an agreement means, and nothing is matched."""
+
 MOST_PER_BLOCK = 50
 """Records that are compared with each other because they agree on something. More than these
 agree on something common, which is no reason to compare."""
@@ -93,8 +96,8 @@ def match_records(records: pa.Table, threshold: float, seed: int = 1) -> pa.Tabl
     -------
     pa.Table
         `left_key`, `right_key`, `probability`: one row per pair, the smaller key on the left, in
-        order of the keys. Nothing where there is too little to learn from: fewer than two usable
-        columns, or no two records that agree on anything.
+        order of the keys. Nothing where there is too little to learn from: fewer than
+        `LEAST_RECORDS` records or two usable columns, or no two records that agree on anything.
 
     Raises
     ------
@@ -110,10 +113,12 @@ def match_records(records: pa.Table, threshold: float, seed: int = 1) -> pa.Tabl
     if not 0 < threshold <= 1:
         raise ValueError(f"The threshold is more than 0 and at most 1, not {threshold}.")
     keys = _keys(records)
-    ordered = records.take(pc.sort_indices(records["record_key"]))
-    with _database() as connection, _silence():
-        columns = _clean(connection, ordered)
-        pairs = _match(connection, columns, threshold, seed) if len(columns) > 1 else None
+    pairs = None
+    if len(keys) >= LEAST_RECORDS:
+        with _database() as connection, _silence():
+            columns = _clean(connection, records.take(pc.sort_indices(records["record_key"])))
+            if len(columns) > 1:
+                pairs = _match(connection, columns, threshold, seed)
     if pairs is None:
         nothing = pa.array([], pa.int64())
         pairs = pa.table([nothing, nothing, nothing.cast(pa.float64())], ["l", "r", "p"])
