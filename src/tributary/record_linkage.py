@@ -97,7 +97,8 @@ def match_records(records: pa.Table, threshold: float, seed: int = 1) -> pa.Tabl
     pa.Table
         `left_key`, `right_key`, `probability`: one row per pair, the smaller key on the left, in
         order of the keys. Nothing where there is too little to learn from: fewer than
-        `LEAST_RECORDS` records or two usable columns, or no two records that agree on anything.
+        `LEAST_RECORDS` records or two usable columns, or no two records that agree on something
+        `SURE`.
 
     Raises
     ------
@@ -213,20 +214,7 @@ def _match(
     linker.training.estimate_u_using_random_sampling(
         max_pairs=RANDOM_PAIRS, seed=seed, min_count_per_level=None
     )
-    learned = 0
-    for alternatives in TRAINING:
-        usable = (each for each in alternatives if set(each) <= set(columns))
-        rule = next(usable, None)
-        if rule is None:
-            continue
-        try:
-            linker.training.estimate_parameters_using_expectation_maximisation(
-                block_on(*rule), max_pairs=RANDOM_PAIRS, record_sample_proportion=1.0
-            )
-        except EMTrainingException:
-            continue
-        learned += 1
-    if not learned:
+    if not _learn(linker, columns):
         return None
     scored = linker.inference.predict(threshold_match_probability=threshold)
     return connection.execute(
@@ -236,6 +224,25 @@ def _match(
         order by record_l, record_r
         """  # noqa: S608 - name made by splink
     ).to_arrow_table()
+
+
+def _learn(linker: Linker, columns: list[str]) -> bool:
+    """Learn from pairs that agree on something how often they agree on the rest, if there are."""
+    unused = set(columns)
+    has_learned = False
+    for alternatives in TRAINING:
+        agreed = next((each for each in alternatives if set(each) <= unused), None)
+        if agreed is None:
+            continue
+        unused -= set(agreed)
+        try:
+            linker.training.estimate_parameters_using_expectation_maximisation(
+                block_on(*agreed), max_pairs=RANDOM_PAIRS, record_sample_proportion=1.0
+            )
+        except EMTrainingException:  # no such pairs
+            continue
+        has_learned = True
+    return has_learned
 
 
 def _block_name(block: tuple[str, ...]) -> str:
