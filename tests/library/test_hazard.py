@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from person_time import count_person_time
 from tributary.hazard import (
     BASELINE,
     EFFECT_DECAY_DAYS,
@@ -20,7 +21,6 @@ from tributary.hazard import (
     PersonTimeSample,
     attribute_person_time,
     channel_of,
-    count_person_time,
     fit_hazard,
     held_out_log_likelihood,
     maximize_likelihood,

@@ -78,15 +78,24 @@ training as (
 
 settings as (
 
-    {% for setting in [
+    -- Sources may come from the environment; a folder is a name that case may matter to.
+    select
+        'setting sources' as diagnostic,
+        '{{ enabled_sources() | join(", ") }}' as detail
+    union all
+    select
+        'setting ihc_results_path' as diagnostic,
+        '{{ (ihc_results_path() or "none") | string | replace("'", "''") }}' as detail
+    {%- for setting in [
         'journey_scope', 'lookback_days', 'include_touch_at_conversion', 'include_open_journeys',
-        'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'start_date', 'end_date'
+        'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'start_date', 'end_date',
+        'path_summary_rows'
     ] %}
+    union all
     select
         'setting {{ setting }}' as diagnostic,
         '{{ var(setting) | string | lower | replace("'", "''") }}' as detail
-    {% if not loop.last %}union all{% endif %}
-    {% endfor %}
+    {%- endfor %}
 
 ),
 
