@@ -16,7 +16,6 @@ from tributary.benchmarks import truth, truth_page
 from tributary.benchmarks.regimes import REGIMES
 from tributary.benchmarks.truth import (
     UNIFORM_GUESS,
-    BenchmarkError,
     Cell,
     Plan,
     Score,
@@ -28,6 +27,7 @@ from tributary.benchmarks.truth import (
     score,
     summarise,
 )
+from tributary.benchmarks.warehouse import BenchmarkError
 from tributary.cli import app
 
 PROJECT = Path(__file__).parents[2]

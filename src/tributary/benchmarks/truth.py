@@ -6,10 +6,7 @@ built from their files, and every model that it publishes is scored against the 
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -23,6 +20,7 @@ import numpy.typing as npt
 import pyarrow.parquet
 
 from tributary.benchmarks.regimes import REGIMES
+from tributary.benchmarks.warehouse import BenchmarkError, build_warehouse
 from tributary.simulation import BASELINE, Market, simulate
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,11 +39,6 @@ SMALL_PEOPLE = 4_000
 HOLDOUT_SHARE = 0.1
 
 _CODE = ("models", "python_models", "macros", "seeds", "src/tributary")
-_SHOWN_LOG_LINES = 15
-
-
-class BenchmarkError(Exception):
-    """What stopped a benchmark, in words for the one who ran it."""
 
 
 @dataclass(frozen=True)
@@ -529,8 +522,7 @@ def _run_cell(
 
     progress(f"{name}: building the warehouse")
     warehouse = scratch / "truth.duckdb"
-    warehouse.unlink(missing_ok=True)
-    _build(project, scratch, files, warehouse)
+    build_warehouse(project, scratch, files, warehouse, "+rpt_channel_attribution")
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         credits = connection.sql("select * from marts.rpt_channel_attribution order by all")
         rows = credits.to_arrow_table().to_pylist()
@@ -545,37 +537,3 @@ def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return float(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
-
-
-def _build(project: Path, scratch: Path, files: Path, warehouse: Path) -> None:
-    """Build what the mart needs, without tests: those belong to the project, not to a benchmark."""
-    variables = {"sources": ["files"], "files_path": str(files)}
-    inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
-    command = [
-        str(Path(sys.executable).parent / "dbt"),
-        "--no-use-colors",
-        "build",
-        "--select",
-        "+rpt_channel_attribution",
-        "--exclude-resource-type",
-        "test",
-        "unit_test",
-        "--vars",
-        json.dumps(variables),
-    ]
-    completed = subprocess.run(  # noqa: S603 - the arguments are the project's own
-        command,
-        cwd=project,
-        env=inherited
-        | {
-            "TRIBUTARY_WAREHOUSE": str(warehouse),
-            "DBT_TARGET_PATH": str(scratch / "target"),
-            "DBT_LOG_PATH": str(scratch / "logs"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if completed.returncode:
-        log = (completed.stdout + completed.stderr).strip().splitlines()
-        raise BenchmarkError("dbt build failed:\n" + "\n".join(log[-_SHOWN_LOG_LINES:]))

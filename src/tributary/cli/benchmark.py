@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tributary.benchmarks import truth
+from tributary.benchmarks.warehouse import BenchmarkError
 from tributary.cli.console import cannot_write, fail, say
 
 BENCHMARK_WIDTH = 150
@@ -64,7 +65,7 @@ def benchmark_truth_command(
             ):
                 scores += truth.score(cell)
                 progress.advance(task)
-        except truth.BenchmarkError as error:
+        except BenchmarkError as error:
             raise fail(str(error)) from None
     summaries = truth.summarise(scores)
 
@@ -144,25 +145,41 @@ def benchmark_peers_command(
 @benchmark_app.command("identity")
 def benchmark_identity_command(
     linkage: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="CSV of customer records: unique_id, cluster (the true person) and any of "
             "first_name, surname, dob, city, email, phone."
         ),
-    ],
+    ] = None,
     threshold: Annotated[
         float,
         typer.Option(min=0.01, max=1, help="Probability from which records are put together."),
     ] = 0.9,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same pairs.")] = 1,
+    sizes: Annotated[
+        str, typer.Option(help="Interactions to time, separated by commas.")
+    ] = "100000,1000000",
 ) -> None:
-    """Measure how well customer records of known persons are put together."""
+    """Time how persons are found, or score how records of known persons are put together."""
     # Imported here: splink takes a moment to import, and other commands need not wait for it.
-    from tributary.benchmarks import identity
+    from tributary.benchmarks import identity, identity_speed
 
+    console = Console(highlight=False, width=BENCHMARK_WIDTH)
     try:
-        records = identity.read_labelled(linkage)
-        scores = identity.linkage_scores(records, threshold, seed)
-    except ValueError as error:
+        if linkage:
+            records = identity.read_labelled(linkage)
+            scores = identity.linkage_scores(records, threshold, seed)
+            console.print(identity.result_table(scores))
+            return
+        numbers = [int(size) for size in sizes.split(",")]
+        timings: list[identity_speed.Timing] = []
+        with Progress(console=say, transient=True) as progress:
+            task = progress.add_task("Starting", total=len(numbers))
+            for timing in identity_speed.time_sizes(
+                Path(), numbers, lambda text: progress.update(task, description=text)
+            ):
+                timings.append(timing)
+                progress.advance(task)
+    except (ValueError, BenchmarkError) as error:
         raise fail(str(error)) from None
-    Console(highlight=False, width=BENCHMARK_WIDTH).print(identity.result_table(scores))
+    console.print(identity_speed.timing_table(timings))
