@@ -125,6 +125,51 @@ def resolve_identities(nodes: pa.Table, edges: pa.Table, merges: pa.Table) -> pa
     )
 
 
+def path_confidences(resolved: pa.Table, rules: pa.Table) -> pa.Array:
+    """Multiply the confidences of the rules along each node's path to its anchor.
+
+    As if ties were right or wrong independently of each other. An anchor has 1, and a conflict,
+    which is nobody's, null.
+
+    Parameters
+    ----------
+    resolved
+        What `resolve_identities` returns.
+    rules
+        `rule`, each that is told once; `confidence`: in (0, 1].
+
+    Returns
+    -------
+    pa.Array
+        Shape (nodes,), in their order.
+
+    Raises
+    ------
+    ValueError
+        If a rule is told that is not listed, or a confidence is out of range.
+    """
+    rule = _column(rules, "rules", "rule", pa.string())
+    confidence = _column(rules, "rules", "confidence", pa.float64()).to_numpy()
+    if not ((confidence > 0) & (confidence <= 1)).all():
+        raise ValueError("The confidence of a rule is more than 0 and at most 1.")
+    told = resolved["rule"].combine_chunks()
+    place = pc.index_in(told, rule).fill_null(-1).to_numpy()
+    is_start = told.is_null().to_numpy(zero_copy_only=False)
+    unknown = told.filter(pa.array(~is_start & (place < 0)))
+    if len(unknown):
+        raise ValueError(f"The rule {unknown[0].as_py()!r} is not in the table of rules.")
+
+    product = np.append(confidence, 1.0)[place]
+    via = resolved["via_node"].combine_chunks().fill_null(NOBODY).to_numpy()
+    back = np.where(is_start, np.arange(len(via)), via)
+    while not is_start[back].all():
+        # Anchors have 1, so that what is already there is multiplied by nothing more.
+        product *= product[back]
+        back = back[back]
+    is_conflict = resolved["is_conflict"].combine_chunks().to_numpy(zero_copy_only=False)
+    return pa.array(product, mask=is_conflict)
+
+
 @dataclass(frozen=True)
 class _Links:
     """What joins nodes, in both directions and ordered by the node it leads from.

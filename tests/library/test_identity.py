@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary.identity import RESOLVED, resolve_identities
+from tributary.identity import RESOLVED, path_confidences, resolve_identities
 
 Edge = tuple[int, int, int, str]
 Merge = tuple[int, int, str]
@@ -360,3 +360,43 @@ def test_a_large_graph_is_quick_enough_to_be_vectorised() -> None:
     assert 0 < conflict.sum() < n
     assert np.array_equal(person[conflict], np.flatnonzero(conflict))
     assert np.unique(person[is_customer]).size == is_customer.sum()
+
+
+@given(graphs())
+def test_confidences_multiply_step_by_step(
+    graph: tuple[int, set[int], list[Edge], list[Merge]],
+) -> None:
+    rows = resolve(*graph)
+    rules = sorted({row["rule"] for row in rows if row["rule"]})
+    confidence = {rule: 1 / (place + 2) for place, rule in enumerate(rules)}
+
+    def expected(node: int) -> float | None:
+        if rows[node]["is_conflict"]:
+            return None
+        product = 1.0
+        while rows[node]["rule"]:
+            product *= confidence[rows[node]["rule"]]
+            node = rows[node]["via_node"]
+        return product
+
+    table_of_rules = pa.table(
+        {
+            "rule": pa.array(confidence, pa.string()),
+            "confidence": pa.array(confidence.values(), pa.float64()),
+        }
+    )
+    found = path_confidences(pa.Table.from_pylist(rows, RESOLVED), table_of_rules).to_pylist()
+    assert found == pytest.approx([expected(node) for node in range(len(rows))])
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"rule": ["email"], "confidence": [0.5]}, "The rule 'phone' is not in the table"),
+        ({"rule": ["phone"], "confidence": [1.5]}, "more than 0 and at most 1"),
+    ],
+)
+def test_rules_must_be_known_and_probable(rules: dict[str, list[Any]], message: str) -> None:
+    resolved = pa.Table.from_pylist(resolve(2, {0}, [(0, 1, 1, "phone")]), RESOLVED)
+    with pytest.raises(ValueError, match=message):
+        path_confidences(resolved, pa.table(rules))
