@@ -42,3 +42,12 @@
 {% macro default__length_of_list(list) -%}
     len({{ list }})
 {%- endmacro %}
+
+{#- One row per value of a list, in place of a column of the select. -#}
+{% macro each_of_list(list) -%}
+    {{ return(adapter.dispatch('each_of_list', 'tributary')(list)) }}
+{%- endmacro %}
+
+{% macro default__each_of_list(list) -%}
+    unnest({{ list }})
+{%- endmacro %}

@@ -99,6 +99,42 @@
     {{ return(text) }}
 {% endmacro %}
 
+{#- Country of phone numbers that are written without a country code. -#}
+{% macro default_phone_region() %}
+    {% set text = var('default_phone_region') | string | trim %}
+    {% if not modules.re.fullmatch('[A-Z]{2}', text) %}
+        {{ setting_error(
+            'default_phone_region', var('default_phone_region'),
+            "a country in two capital letters (ISO 3166-1), such as US, CA or GB; 'NO' needs quotes"
+        ) }}
+    {% endif %}
+    {{ return(text) }}
+{% endmacro %}
+
+{% macro email_provider_rules() %}
+    {{ return(true_or_false('email_provider_rules')) }}
+{% endmacro %}
+
+{% macro identity_max_customers_per_contact() %}
+    {{ return(whole_number(
+        'identity_max_customers_per_contact', var('identity_max_customers_per_contact'), 999999
+    )) }}
+{% endmacro %}
+
+{% macro probabilistic_matching() %}
+    {{ return(true_or_false('probabilistic_matching')) }}
+{% endmacro %}
+
+{#- The probability from which two customers are taken for one. -#}
+{% macro match_threshold() %}
+    {% set allowed = 'a number above 0.5 and below 1' %}
+    {% set value = positive_number('match_threshold', var('match_threshold'), allowed) %}
+    {% if not 0.5 < value | float < 1 %}
+        {{ setting_error('match_threshold', value, allowed) }}
+    {% endif %}
+    {{ return(value) }}
+{% endmacro %}
+
 {#- First and last day of the reporting period as 'YYYY-MM-DD', or none where it is open. -#}
 {% macro start_date() %}
     {{ return(date_setting('start_date')) }}
@@ -165,7 +201,8 @@
             'sources', 'ihc_database', 'files_path', 'demo_path', 'start_date', 'end_date',
             'journey_scope', 'lookback_days', 'include_touch_at_conversion',
             'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'include_open_journeys',
-            'path_summary_rows', 'ihc_results_path'
+            'path_summary_rows', 'ihc_results_path', 'default_phone_region', 'email_provider_rules',
+            'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
@@ -183,6 +220,11 @@
         {% do markov_order() %}
         {% do include_open_journeys() %}
         {% do path_summary_rows() %}
+        {% do default_phone_region() %}
+        {% do email_provider_rules() %}
+        {% do identity_max_customers_per_contact() %}
+        {% do probabilistic_matching() %}
+        {% do match_threshold() %}
         {% do start_date() %}
         {% do end_date() %}
         {% if start_date() and end_date() and start_date() > end_date() %}

@@ -185,6 +185,9 @@
     {% for entity, contract in folder_contract().items() %}
         {% set files = entity_input(source, folder, entity) %}
         {% if files %}
+            {% if source != 'demo' and entity in ['calls', 'customers', 'identity_links'] %}
+                {% do check_hash_key(source, entity) %}
+            {% endif %}
             {% for file in files.names %}
                 {% do check_columns(
                     source, columns_of(files.relations[file]), contract.columns, file
@@ -210,13 +213,33 @@
 {% endmacro %}
 
 {#-
+  Contacts of real people need a secret for their hashes. Only whether there is one is looked at here,
+  and only while running: what Jinja reads while parsing, dbt keeps.
+-#}
+{% macro check_hash_key(source, entity) %}
+    {% set key_length = env_var('TRIBUTARY_HASH_KEY', '') | trim | length %}
+    {% if key_length < 16 %}
+        {{ exceptions.raise_compiler_error(
+            "Source " ~ source ~ " delivers " ~ entity ~ ", whose phone numbers and e-mail addresses"
+            ~ " leave the schema restricted only as keyed hashes. TRIBUTARY_HASH_KEY "
+            ~ ("is not set" if key_length == 0 else "is shorter than 16 characters")
+            ~ ". Make a key once, keep it secret and keep it: export"
+            ~ " TRIBUTARY_HASH_KEY=$(openssl rand -hex 32)"
+        ) }}
+    {% endif %}
+{% endmacro %}
+
+{#-
   Where the rows of one entity come from: names, the SQL that reads each (relations) and all
   (relation); none where there is nothing. A location is a folder; or a SQLite or DuckDB file, or
   a database attached in profiles.yml (`crm`, `crm.schema`), with tables named like the entities.
 -#}
 {% macro entity_input(source, location, entity) %}
     {% set database = location.split('.')[0] %}
-    {% if database in query_column("select database_name from duckdb_databases()") %}
+    {% set attached = query_column(
+        "select database_name from duckdb_databases() where not internal"
+    ) %}
+    {% if database in attached and database != target.database %}
         {{ return(table_input(entity, attached_tables(
             database, (location.split('.') | list)[1] if '.' in location else none
         ))) }}

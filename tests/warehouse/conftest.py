@@ -15,6 +15,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+HASH_KEY = "a key that only tests have"
 
 Row = tuple[Any, ...]
 
@@ -80,6 +81,7 @@ def run_dbt(
         "DBT_TARGET_PATH": str(folder / "target"),
         "DBT_LOG_PATH": str(folder / "logs"),
         "DBT_VERSION_CHECK": "false",
+        "TRIBUTARY_HASH_KEY": HASH_KEY,
         **(environment or {}),
     }
     if project == PROJECT:

@@ -22,7 +22,14 @@ import tributary.raking
 import tributary.shapley  # noqa: F401
 
 # What parsing depends on; every other setting is read when a model is compiled.
-PARSED_SETTINGS = ("sources", "markov_order")
+PARSED_SETTINGS = (
+    "sources",
+    "markov_order",
+    "default_phone_region",
+    "email_provider_rules",
+    "probabilistic_matching",
+    "match_threshold",
+)
 
 Request = dict[str, Any]
 

@@ -17,13 +17,21 @@ identity_links as (
 
 ),
 
+entity_persons as (
+
+    select * from {{ ref('int_entity_persons') }}
+
+),
+
 touchpoints as (
 
     select
         source,
         session_id as touchpoint_id,
         'session' as touchpoint_type,
-        user_id as person_id,
+        'user' as entity,
+        user_id as entity_key,
+        {{ own_person_id('user', 'user_id') }} as own_person_id,
         traffic_source,
         medium,
         campaign,
@@ -38,7 +46,9 @@ touchpoints as (
         source,
         concat('call:', call_id) as touchpoint_id,
         'call' as touchpoint_type,
-        coalesce(user_id, concat('call:', call_id)) as person_id,
+        'call' as entity,
+        call_id as entity_key,
+        {{ own_person_id('call', 'call_id') }} as own_person_id,
         traffic_source,
         medium,
         campaign,
@@ -53,7 +63,9 @@ touchpoints as (
         source,
         concat('form:', link_id) as touchpoint_id,
         'form' as touchpoint_type,
-        coalesce(user_id, concat('form:', link_id)) as person_id,
+        'form' as entity,
+        link_id as entity_key,
+        {{ own_person_id('form', 'link_id') }} as own_person_id,
         traffic_source,
         medium,
         campaign,
@@ -70,19 +82,24 @@ touchpoints as (
 final as (
 
     select
-        source,
-        touchpoint_id,
-        touchpoint_type,
-        person_id,
-        traffic_source,
-        medium,
-        campaign,
-        touched_at,
-        coalesce(channel, '(unknown)') as channel,
-        coalesce(holder_engagement, false) as holder_engagement,
-        coalesce(closer_engagement, false) as closer_engagement,
-        coalesce(impression_interaction, false) as impression_interaction
+        touchpoints.source,
+        touchpoints.touchpoint_id,
+        touchpoints.touchpoint_type,
+        touchpoints.traffic_source,
+        touchpoints.medium,
+        touchpoints.campaign,
+        touchpoints.touched_at,
+        coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id,
+        coalesce(touchpoints.channel, '(unknown)') as channel,
+        coalesce(touchpoints.holder_engagement, false) as holder_engagement,
+        coalesce(touchpoints.closer_engagement, false) as closer_engagement,
+        coalesce(touchpoints.impression_interaction, false) as impression_interaction
     from touchpoints
+    left join entity_persons
+        on
+            touchpoints.source = entity_persons.source
+            and touchpoints.entity = entity_persons.entity
+            and touchpoints.entity_key = entity_persons.entity_key
 
 )
 
