@@ -1,6 +1,7 @@
--- grain: one row per node of the identity graph: a cookie that is tied to something, a customer, a
--- call, a form or a contact. Numbered from 0 so that the earliest entity of a person is its smallest
--- node; a customer without a date comes before all others, so that nothing later renames it.
+-- grain: one row per node of the identity graph: a cookie that is tied to something, a
+-- customer, a call, a form or a contact. Numbered from 0 so that the earliest entity of a
+-- person is its smallest node; a customer without a date comes before all others, so that
+-- nothing later renames it.
 with calls as (
 
     select * from {{ ref('int_calls') }}

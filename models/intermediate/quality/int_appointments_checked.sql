@@ -10,7 +10,13 @@ with appointments as (
 final as (
 
     select
-        *,
+        source,
+        appointment_id,
+        customer_id,
+        booked_at,
+        attended_at,
+        status,
+        raw_row,
         case
             when customer_id is null then 'missing_person'
             when booked_at is null then 'unreadable_time'

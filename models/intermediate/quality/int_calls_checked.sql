@@ -10,7 +10,23 @@ with calls as (
 final as (
 
     select
-        *,
+        source,
+        call_id,
+        called_at,
+        phone,
+        email,
+        user_id,
+        channel,
+        traffic_source,
+        medium,
+        campaign,
+        referral_source_id,
+        tracking_label,
+        landing_page,
+        first_touch,
+        last_touch,
+        duration_seconds,
+        raw_row,
         case
             when call_id is null then 'missing_id'
             when called_at is null then 'unreadable_time'

@@ -10,7 +10,17 @@ with customers as (
 final as (
 
     select
-        *,
+        source,
+        customer_id,
+        created_at,
+        referral_source_id,
+        first_name,
+        last_name,
+        birth_date,
+        city,
+        phones,
+        emails,
+        raw_row,
         case
             when customer_id is null then 'missing_id'
         end as rejection_reason

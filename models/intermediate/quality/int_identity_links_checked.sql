@@ -10,7 +10,20 @@ with identity_links as (
 final as (
 
     select
-        *,
+        source,
+        link_id,
+        linked_at,
+        user_id,
+        customer_id,
+        phone,
+        email,
+        kind,
+        channel,
+        traffic_source,
+        medium,
+        campaign,
+        landing_page,
+        raw_row,
         case
             when kind not in ('login', 'form') then 'unknown_kind'
             when coalesce(user_id, customer_id, phone, email) is null then 'missing_person'

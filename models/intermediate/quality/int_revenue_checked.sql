@@ -10,7 +10,14 @@ with revenue_rows as (
 final as (
 
     select
-        *,
+        source,
+        revenue_id,
+        customer_id,
+        service_date,
+        net,
+        revenue_center,
+        currency,
+        raw_row,
         case
             when customer_id is null then 'missing_person'
             when service_date is null then 'unreadable_time'
