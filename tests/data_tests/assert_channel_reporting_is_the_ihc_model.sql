@@ -1,5 +1,5 @@
 -- The challenge's report credits all attributed conversions and, to the cent, their revenue, over
--- all conversion types (nothing, where the ihc model is not enabled).
+-- all conversion types that sources deliver (nothing, where the ihc model is not enabled).
 with channel_reporting as (
 
     select * from {{ ref('channel_reporting') }}
@@ -10,6 +10,13 @@ conversions as (
 
     select * from {{ ref('fct_conversions') }}
     where is_attributed
+
+),
+
+conversion_types as (
+
+    select * from {{ ref('conversion_types') }}
+    where is_enabled
 
 ),
 
@@ -37,6 +44,9 @@ expected as (
     from ihc_model
     inner join conversions
         on true
+    left join conversion_types
+        on conversions.conversion_type = conversion_types.conversion_type
+    where conversion_types.conversion_type is null
 
 )
 

@@ -50,7 +50,16 @@ TAMPERING = {
         "delete from restricted.int_rejected_rows",
         "update intermediate.int_spend set spend = 0",
     ],
+    "assert_billed_revenue_is_reconciled": [
+        "delete from marts.rpt_revenue_reconciliation where outcome = 'rejected'",
+        "update marts.rpt_revenue_reconciliation set amount = amount + 0.01",
+    ],
+    "assert_refunds_are_netted": [
+        "update intermediate.int_payments set revenue = revenue + 0.01",
+        "update intermediate.int_billing_rows set payment_id = null",
+    ],
     "assert_one_currency": [
+        "update intermediate.int_revenue set currency = 'EUR'",
         "update intermediate.int_conversions set currency = conversion_id",
         "update intermediate.int_conversions set currency = 'EUR' where conversion_id = 'c1'",
     ],
@@ -124,6 +133,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "input" / "spend.csv",
         "date,channel,spend",
         [("2024-01-01", "Paid Social", 4), ("2024-01-01", "billboard", 9), ("soon", "", 1)],
+    )
+    write_csv(
+        folder / "input" / "revenue.csv",
+        "revenue_id,customer_id,service_date,net",
+        [("r1", "p", "2024-01-03", 10), ("r2", "p", "2024-01-04", -4), ("r2", "p", "", 3)],
     )
     built = build(folder, f"{{sources: [files], files_path: {folder / 'input'}}}")
     assert built.status == 0, built.output

@@ -38,6 +38,7 @@ final as (
         conversions.conversion_id,
         conversions.person_id,
         conversions.conversion_type,
+        conversions.revenue_center,
         conversions.revenue,
         conversions.converted_at,
         preceded.previous_converted_at,

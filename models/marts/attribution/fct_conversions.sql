@@ -30,6 +30,7 @@ final as (
         journey_windows.source,
         journey_windows.person_id,
         journey_windows.conversion_type,
+        journey_windows.revenue_center,
         journey_windows.converted_at,
         journey_windows.revenue,
         coalesce(touchpoint_counts.touchpoint_count, 0) as touchpoint_count,

@@ -1,5 +1,5 @@
--- grain: one row per channel and date; the ihc model over all conversion types. cost, ihc and
--- ihc_revenue are additive; cpo and roas are not.
+-- grain: one row per channel and date; the ihc model over all conversion types that sources deliver.
+-- cost, ihc and ihc_revenue are additive; cpo and roas are not.
 with channel_performance as (
 
     select * from {{ ref('rpt_channel_performance') }}
@@ -9,17 +9,32 @@ with channel_performance as (
 
 ),
 
+conversion_types as (
+
+    select * from {{ ref('conversion_types') }}
+
+),
+
 aggregated as (
 
-    -- Spend is repeated for every conversion type: any one of them has all of it.
+    -- Spend is repeated for every conversion type: any one of them has all of it. The stages of the
+    -- seed conversion_types are no further orders.
     select
-        channel as channel_name,
-        date,
-        max(spend) as cost,
-        sum(conversions) as ihc,
-        sum(revenue) as ihc_revenue
+        channel_performance.channel as channel_name,
+        channel_performance.date,
+        max(channel_performance.spend) as cost,
+        cast(coalesce(sum(
+            case when conversion_types.conversion_type is null then channel_performance.conversions end
+        ), 0) as double) as ihc,
+        cast(coalesce(sum(
+            case when conversion_types.conversion_type is null then channel_performance.revenue end
+        ), 0) as double) as ihc_revenue
     from channel_performance
-    group by channel, date
+    left join conversion_types
+        on
+            channel_performance.conversion_type = conversion_types.conversion_type
+            and conversion_types.is_enabled
+    group by channel_performance.channel, channel_performance.date
 
 ),
 
