@@ -56,7 +56,8 @@ final as (
                 split.revenue / nullif(
                     sum(split.revenue) over (partition by split.conversion_type), 0
                 ),
-                split.conversions / nullif(attributed.conversions, 0)
+                split.conversions / nullif(attributed.conversions, 0),
+                0
             ) as double
         ) as revenue
     from split
