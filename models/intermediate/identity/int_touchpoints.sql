@@ -1,4 +1,5 @@
--- grain: one row per source and touchpoint: a session, a call or a form fill.
+-- grain: one row per source and touchpoint: a session, a call, a form fill or the
+-- referral of a customer.
 with sessions as (
 
     select * from {{ ref('int_sessions') }}
@@ -14,6 +15,18 @@ calls as (
 identity_links as (
 
     select * from {{ ref('int_identity_links') }}
+
+),
+
+customers as (
+
+    select * from {{ ref('int_customers') }}
+
+),
+
+traffic_channels as (
+
+    select * from {{ ref('int_traffic_channels') }}
 
 ),
 
@@ -39,7 +52,8 @@ touchpoints as (
         started_at as touched_at,
         holder_engagement,
         closer_engagement,
-        impression_interaction
+        impression_interaction,
+        traffic
     from sessions
     union all
     select
@@ -56,7 +70,8 @@ touchpoints as (
         called_at as touched_at,
         true as holder_engagement,
         true as closer_engagement,
-        false as impression_interaction
+        false as impression_interaction,
+        traffic
     from calls
     union all
     select
@@ -73,9 +88,32 @@ touchpoints as (
         linked_at as touched_at,
         true as holder_engagement,
         true as closer_engagement,
-        false as impression_interaction
+        false as impression_interaction,
+        traffic
     from identity_links
     where kind = 'form'
+    union all
+    select
+        source,
+        concat('referral:', customer_id) as touchpoint_id,
+        'referral' as touchpoint_type,
+        'customer' as entity,
+        customer_id as entity_key,
+        {{ own_person_id('customer', 'customer_id') }} as own_person_id,
+        cast(null as varchar) as traffic_source,
+        cast(null as varchar) as medium,
+        cast(null as varchar) as campaign,
+        cast(null as varchar) as channel,
+        created_at as touched_at,
+        false as holder_engagement,
+        false as closer_engagement,
+        false as impression_interaction,
+        traffic
+    from customers
+    where
+        traffic is not null
+        and {{ is_plausible_time('created_at') }}
+        and not ({{ is_in_the_future('created_at') }})
 
 ),
 
@@ -85,21 +123,28 @@ final as (
         touchpoints.source,
         touchpoints.touchpoint_id,
         touchpoints.touchpoint_type,
-        touchpoints.traffic_source,
-        touchpoints.medium,
-        touchpoints.campaign,
+        coalesce(touchpoints.traffic_source, traffic_channels.traffic_source) as traffic_source,
+        coalesce(touchpoints.medium, traffic_channels.medium) as medium,
+        coalesce(touchpoints.campaign, traffic_channels.campaign) as campaign,
         touchpoints.touched_at,
         coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id,
-        coalesce(touchpoints.channel, '(unknown)') as channel,
+        coalesce(touchpoints.channel, traffic_channels.channel, '(unknown)') as channel,
         coalesce(touchpoints.holder_engagement, false) as holder_engagement,
         coalesce(touchpoints.closer_engagement, false) as closer_engagement,
-        coalesce(touchpoints.impression_interaction, false) as impression_interaction
+        coalesce(touchpoints.impression_interaction, false) as impression_interaction,
+        touchpoints.traffic
     from touchpoints
     left join entity_persons
         on
             touchpoints.source = entity_persons.source
             and touchpoints.entity = entity_persons.entity
             and touchpoints.entity_key = entity_persons.entity_key
+    left join traffic_channels
+        on
+            touchpoints.source = traffic_channels.source
+            and touchpoints.traffic = traffic_channels.traffic
+    -- What refers a customer may be an id that nobody has explained: then it is no touchpoint.
+    where touchpoints.touchpoint_type != 'referral' or traffic_channels.channel is not null
 
 )
 

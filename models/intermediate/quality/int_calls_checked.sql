@@ -27,6 +27,10 @@ final as (
         last_touch,
         duration_seconds,
         raw_row,
+        {{ traffic('call', [
+            'channel', 'traffic_source', 'medium', 'campaign', 'landing_page', 'tracking_label',
+            'referral_source_id'
+        ]) }} as traffic,
         case
             when call_id is null then 'missing_id'
             when called_at is null then 'unreadable_time'

@@ -3,5 +3,5 @@
 
 {{ usable_rows('customers', [
     'source', 'customer_id', 'created_at', 'referral_source_id', 'first_name', 'last_name',
-    'birth_date', 'city', 'phones', 'emails'
+    'birth_date', 'city', 'phones', 'emails', 'traffic'
 ]) }}

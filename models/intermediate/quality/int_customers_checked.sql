@@ -21,6 +21,7 @@ final as (
         phones,
         emails,
         raw_row,
+        {{ traffic('referral', ['referral_source_id']) }} as traffic,
         case
             when customer_id is null then 'missing_id'
         end as rejection_reason

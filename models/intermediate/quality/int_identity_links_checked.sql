@@ -24,6 +24,9 @@ final as (
         campaign,
         landing_page,
         raw_row,
+        {{ traffic('form', [
+            'channel', 'traffic_source', 'medium', 'campaign', 'landing_page'
+        ]) }} as traffic,
         case
             when kind not in ('login', 'form') then 'unknown_kind'
             when coalesce(user_id, customer_id, phone, email) is null then 'missing_person'

@@ -24,6 +24,9 @@ final as (
         closer_engagement,
         impression_interaction,
         raw_row,
+        {{ traffic('session', [
+            'channel', 'traffic_source', 'medium', 'campaign', 'referrer', 'landing_page'
+        ]) }} as traffic,
         case
             when session_id is null then 'missing_id'
             when user_id is null then 'missing_person'

@@ -1,0 +1,167 @@
+{#-
+  Rules of the seeds channel_rules and referral_sources, read when the models that use them are
+  compiled, after the seeds are loaded. A row that cannot be used stops the build and is named.
+-#}
+
+{#- The rules by priority as dictionaries: priority, channel and the patterns that the rule has. -#}
+{% macro channel_rules() %}
+    {% set rules = {} %}
+    {% do check_channel_rules() %}
+    {% for row in seed_rows('channel_rules', ['priority', 'channel'] + traffic_columns()) %}
+        {% set rule = {} %}
+        {% for column, value in row.items() if value is not none and value | string | trim %}
+            {% do rule.update({column: value | string | trim}) %}
+        {% endfor %}
+        {% do rules.update({rule.priority | int: rule}) %}
+    {% endfor %}
+    {{ return(rules | dictsort | map(attribute=1) | list) }}
+{% endmacro %}
+
+{#- The condition under which a rule applies, over columns in which nothing is an empty text. -#}
+{% macro channel_rule_condition(rule) -%}
+    {%- set conditions = [] -%}
+    {%- for column in traffic_columns() if column in rule -%}
+        {%- do conditions.append(
+            word_matches_pattern(column, rule[column]) if column == 'click_id'
+            else matches_pattern(column, rule[column])
+        ) -%}
+    {%- endfor -%}
+    {#- A customer has a touchpoint for a referral only where somebody says what the id stands for. -#}
+    {%- if 'referral_source_id' not in rule -%}
+        {%- do conditions.append("touchpoint_type != 'referral'") -%}
+    {%- endif -%}
+    {{ conditions | join('\n                and ') }}
+{%- endmacro %}
+
+{#- Query of what is wrong with the seeds' rows: seed, row_number for the order, row_name, problem. -#}
+{% macro channel_rule_problems() %}
+with rules as (
+
+    select
+        {% for column in ['priority', 'channel'] + traffic_columns() %}
+        nullif(trim(cast({{ column }} as varchar)), '') as {{ column }},
+        {% endfor %}
+        try_cast(priority as bigint) as rule_number
+    from {{ ref('channel_rules') }}
+
+),
+
+channels as (
+
+    select distinct lower(trim(channel)) as channel from {{ ref('channel_groups') }}
+
+),
+
+patterns as (
+
+    select
+        *,
+        lower(concat_ws(chr(31) {%- for column in traffic_columns() %}, coalesce({{ column }}, ''){% endfor %}))
+            as all_patterns,
+        coalesce({{ traffic_columns() | join(', ') }}) is not null as has_pattern,
+        coalesce(not try(regexp_full_match('', click_id)), false) as needs_click_id
+    from rules
+
+),
+
+compared as (
+
+    select
+        *,
+        count(*) over (partition by rule_number) as same_priority,
+        max(rule_number) over () as last_priority,
+        min(case when not needs_click_id and coalesce(traffic_source, medium, campaign) is not null then rule_number end)
+            over () as first_tag_priority,
+        min(rule_number) over (partition by all_patterns) as first_same_priority
+    from patterns
+
+),
+
+rule_problems as (
+
+    select
+        'channel_rules' as seed,
+        rule_number,
+        concat('priority ', coalesce(priority, '(none)'), ', channel ', coalesce(compared.channel, '(none)')) as row_name,
+        case
+            when not coalesce(regexp_full_match(priority, '[0-9]{1,9}'), false)
+                then 'its priority is no whole number. Allowed: a number from 0 to 999999999, lowest first, each once'
+            when same_priority > 1
+                then 'another rule has the same priority. Allowed: a number from 0 to 999999999, lowest first, each once'
+            when compared.channel is null
+                then 'it names no channel. Allowed: a channel that seeds/channel_groups.csv lists'
+            when channels.channel is null
+                then 'its channel is unknown. Allowed: a channel that seeds/channel_groups.csv lists; add a row there for a new one'
+            {% for column in traffic_columns() %}
+            when {{ column }} is not null and not {{ is_pattern(column) }}
+                then concat('its {{ column }} is ''', left({{ column }}, 200), ''', which is no regular expression. Allowed: words with | between, . for any character, .* for any text, \. \( \) \| \+ \? \* for these characters themselves; no lookahead and no back reference')
+            {% endfor %}
+            when not has_pattern and rule_number < last_priority
+                then 'it has no pattern and matches everything, so that no rule after it ever applies. Allowed: at least one pattern, except in the last rule'
+            when needs_click_id and rule_number > first_tag_priority
+                then concat('it asks for a click id after the rule of priority ', first_tag_priority, ', which asks for tags. Allowed: rules for click ids before those, because click ids decide first')
+            when first_same_priority < rule_number
+                then concat('it never applies, because the rule of priority ', first_same_priority, ' has the same patterns. Allowed: patterns that no other rule has')
+        end as problem
+    from compared
+    left join channels
+        on lower(compared.channel) = channels.channel
+
+),
+
+referrals as (
+
+    select
+        nullif(trim(source), '') as source,
+        nullif(trim(referral_source_id), '') as referral_source_id,
+        nullif(trim(channel), '') as channel
+    from {{ ref('referral_sources') }}
+
+),
+
+referral_problems as (
+
+    select
+        'referral_sources' as seed,
+        0 as rule_number,
+        concat('referral_source_id ', coalesce(referral_source_id, '(none)'), ', channel ', coalesce(referrals.channel, '(none)')) as row_name,
+        case
+            when referral_source_id is null then 'it names no referral_source_id. Allowed: an id as the CRM or the call tracking gives it'
+            when count(*) over (partition by lower(source), lower(referral_source_id)) > 1
+                then 'another row has the same id. Allowed: each id once for each source, or once for all with the source empty'
+            when channels.channel is null
+                then 'its channel is unknown. Allowed: a channel that seeds/channel_groups.csv lists; add a row there for a new one'
+        end as problem
+    from referrals
+    left join channels
+        on lower(referrals.channel) = channels.channel
+
+),
+
+problems as (
+
+    select * from rule_problems
+    where problem is not null
+    union all
+    select * from referral_problems
+    where problem is not null
+
+)
+
+select * from problems
+{% endmacro %}
+
+{#- Stops the build where a rule cannot be used, and names it. -#}
+{% macro check_channel_rules() %}
+    {% set seeds = [ref('channel_rules'), ref('referral_sources'), ref('channel_groups')] %}
+    {% if execute and load_relation(seeds[0]) is not none and load_relation(seeds[1]) is not none
+        and load_relation(seeds[2]) is not none %}
+        {% for row in run_query(
+            channel_rule_problems() ~ ' order by seed, rule_number, row_name limit 1'
+        ) %}
+            {{ exceptions.raise_compiler_error(
+                "The seed " ~ row[0] ~ " has a row that cannot be used (" ~ row[2] ~ "): " ~ row[3] ~ "."
+            ) }}
+        {% endfor %}
+    {% endif %}
+{% endmacro %}

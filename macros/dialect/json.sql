@@ -1,0 +1,21 @@
+{#- JSON text of an object, from names to SQL expressions. -#}
+{% macro json_object(entries) -%}
+    {{ return(adapter.dispatch('json_object', 'tributary')(entries)) }}
+{%- endmacro %}
+
+{% macro default__json_object(entries) -%}
+    cast(json_object(
+        {%- for name, value in entries.items() %}
+                    '{{ name }}', {{ value }}{{ ',' if not loop.last }}
+        {%- endfor %}
+                ) as varchar)
+{%- endmacro %}
+
+{#- A text of a JSON object; null where the object does not have it. -#}
+{% macro json_text(column, name) -%}
+    {{ return(adapter.dispatch('json_text', 'tributary')(column, name)) }}
+{%- endmacro %}
+
+{% macro default__json_text(column, name) -%}
+    json_extract_string({{ column }}, '$.{{ name }}')
+{%- endmacro %}
