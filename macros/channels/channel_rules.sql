@@ -151,17 +151,40 @@ problems as (
 select * from problems
 {% endmacro %}
 
-{#- Stops the build where a rule cannot be used, and names it. -#}
+{#- Stops the build where rules cannot be used, and names them. -#}
 {% macro check_channel_rules() %}
     {% set seeds = [ref('channel_rules'), ref('referral_sources'), ref('channel_groups')] %}
     {% if execute and load_relation(seeds[0]) is not none and load_relation(seeds[1]) is not none
         and load_relation(seeds[2]) is not none %}
+        {% set problems = [] %}
         {% for row in run_query(
-            channel_rule_problems() ~ ' order by seed, rule_number, row_name limit 1'
+            channel_rule_problems() ~ ' order by seed, rule_number, row_name limit 20'
         ) %}
-            {{ exceptions.raise_compiler_error(
-                "The seed " ~ row[0] ~ " has a row that cannot be used (" ~ row[2] ~ "): " ~ row[3] ~ "."
-            ) }}
+            {% do problems.append("Seed " ~ row[0] ~ ", " ~ row[2] ~ ": " ~ row[3] ~ ".") %}
         {% endfor %}
+        {% if problems %}
+            {{ exceptions.raise_compiler_error(
+                "These rows of seeds cannot be used.\n" ~ problems | join("\n")
+            ) }}
+        {% endif %}
     {% endif %}
 {% endmacro %}
+
+{#-
+  A priority that no rule has, for the rule at some place among new ones: after the last rule or, for
+  rules that ask for a click id, after the last of those; null where no number is left there.
+-#}
+{% macro free_rule_priority(has_click_id, place) -%}
+    {%- set rules = channel_rules() -%}
+    {%- set tags = rules | selectattr('click_id', 'undefined') | list -%}
+    {%- set first_tag = (tags | map(attribute='priority') | map('int') | list + [1000000000]) | min -%}
+    {%- set clicks = [0] -%}
+    {%- for rule in rules if 'click_id' in rule and rule.priority | int < first_tag -%}
+        {%- do clicks.append(rule.priority | int) -%}
+    {%- endfor -%}
+    {%- set last = (rules | map(attribute='priority') | map('int') | list + [0]) | max -%}
+    case
+            when not {{ has_click_id }} then {{ last }} + {{ place }}
+            when {{ clicks | max }} + {{ place }} < {{ first_tag }} then {{ clicks | max }} + {{ place }}
+        end
+{%- endmacro %}

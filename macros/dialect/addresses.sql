@@ -11,7 +11,7 @@
 {% macro default__address_parameter(address, name) -%}
     {%- set written -%}
         replace(left(regexp_extract(
-            {{ address }}, '(?i)^[^?#]*[?](?:[^#]*?&)?(?:amp;)?{{ name }}=([^&#]*)', 1
+            {{ address }}, '(?i)^[^?#]*[?](?:[^#]*?&)??(?:amp;)?{{ name }}=([^&#]*)', 1
         ), 1000), '+', ' ')
     {%- endset -%}
     nullif(case

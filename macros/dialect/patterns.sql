@@ -36,3 +36,12 @@
 {% macro default__pattern_of(column) -%}
     regexp_replace({{ column }}, '([\\.^$|?*+(){}\[\]])', '\\\1', 'g')
 {%- endmacro %}
+
+{#- A value of a CSV file, in quotes; nothing where it is null. -#}
+{% macro csv_value(value) -%}
+    {{ return(adapter.dispatch('csv_value', 'tributary')(value)) }}
+{%- endmacro %}
+
+{% macro default__csv_value(value) -%}
+    coalesce(concat('"', replace({{ value }}, '"', '""'), '"'), '')
+{%- endmacro %}

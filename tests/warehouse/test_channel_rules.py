@@ -1,0 +1,277 @@
+"""Channels by rules: what sources say of where touchpoints came from, and rules of one's own."""
+
+import csv
+import shutil
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from .conftest import PROJECT, Build, build, run_dbt, write_csv
+
+SESSIONS = "session_id,user_id,started_at,source,medium,campaign,referrer,landing_page"
+PAGE = "https://shop.example/"
+LONG = "x" * 10_000
+
+# source, medium, campaign, referrer, landing page -> channel
+TRAFFIC: list[tuple[tuple[str, str, str, str, str], str]] = [
+    # Click ids first, in any case of letters, with a value, in the query alone.
+    (("newsletter", "email", "", "", f"{PAGE}?gclid=a"), "Paid Search"),
+    (("", "", "", "", f"{PAGE}?GBRAID=a"), "Paid Search"),
+    (("", "", "", "", f"{PAGE}?a=b&amp;wbraid=a"), "Paid Search"),
+    (("", "", "PMax | brand", "", f"{PAGE}?gclid=a"), "Performance Max"),
+    (("google", "organic", "", "", f"{PAGE}?msclkid=a"), "Microsoft Ads"),
+    (("", "", "", "", f"{PAGE}?fbclid=a"), "FB & IG Ads"),
+    (("", "social", "", "", f"{PAGE}?fbclid=a"), "Organic Social"),
+    (("", "", "", "", f"{PAGE}?fbclid=a&gclid=b"), "Paid Search"),
+    (("", "", "", "", f"{PAGE}?ttclid=a"), "TikTok Ads"),
+    (("", "", "", "", f"{PAGE}?li_fat_id=a"), "Paid Social"),
+    (("", "", "", "", f"{PAGE}?twclid=a"), "Paid Social"),
+    (("", "", "", "", f"{PAGE}?{LONG}={LONG}&gclid=a"), "Paid Search"),
+    (("", "email", "", "", f"{PAGE}?gclid=&xgclid=1&x=gclid=2"), "Email"),
+    (("", "email", "", "", f"{PAGE}#gclid=a"), "Email"),
+    # Tags of columns, then of the landing page.
+    (("Google", "CPC", "", "", PAGE), "Paid Search"),
+    (("bing", "cpc", "", "", PAGE), "Microsoft Ads"),
+    (("facebook.com", "paid_social", "", "", PAGE), "FB & IG Ads"),
+    (("youtube", "cpv", "", "", PAGE), "YouTube Ads"),
+    (("google", "cpc", "summer shopping", "", PAGE), "Paid Shopping"),
+    (("google", "organic", "", "", PAGE), "Organic Search"),
+    (("(direct)", "(none)", "", "", ""), "Direct"),
+    (("partner", "affiliate", "", "", PAGE), "Affiliate & Partnerships"),
+    (("", "", "", "", f"{PAGE}?utm_source=news&utm_medium=e%2Dmail"), "Email"),
+    (("", "", "", "", f"{PAGE}?utm_source=tik+tok&UTM_MEDIUM=social+media"), "Organic Social"),
+    (("", "sms", "", "", f"{PAGE}?utm_medium=cpc"), "SMS"),
+    (("", "", "", "https://www.google.de/", f"{PAGE}?utm_medium=display"), "Display"),
+    # Hosts of referrers, where there are no tags.
+    (("", "", "", "https://www.google.co.uk/search?q=a", PAGE), "Organic Search"),
+    (("", "", "", "HTTPS://Search.Yahoo.com:443/x", PAGE), "Organic Search"),
+    (("", "", "", "android-app://com.google.android.googlequicksearchbox", PAGE), "Organic Search"),
+    (("", "", "", "https://mail.google.com/mail/", PAGE), "Email"),
+    (("", "", "", "https://l.instagram.com/?u=x", PAGE), "Organic Social"),
+    (("", "", "", "https://t.co/abc", PAGE), "Organic Social"),
+    (("", "", "", "https://user:word@notgoogle.example/x", PAGE), "Referral"),
+    (("", "", "", "https://bücher.example/ü?google.com", PAGE), "Referral"),
+    (("", "", "", f"https://blog.example/{LONG}", PAGE), "Referral"),
+    # Nothing at all on a known page, or a click within the site.
+    (("", "", "", "", PAGE), "Direct"),
+    (("", "", "", "https://www.shop.example/cart", PAGE), "Direct"),
+    (("", "", "", "about:blank", PAGE), "Direct"),
+    # No rule.
+    (("", "", "", "", ""), "(unknown)"),
+    (("intranet", "", "", "", ""), "(unknown)"),
+    (("it's", 'a "quoted"; {{ var }}, \\d', "two\nlines", "", ""), "(unknown)"),
+    (("", "", "", "", f"{PAGE}?utm_source=%FFsome%zz&utm_medium={LONG}"), "(unknown)"),
+    (("", "", "", "https://www.google.de/", f"{PAGE}?utm_source=poster"), "(unknown)"),
+]
+
+
+def _input(folder: Path, sessions: list[tuple[str, str, str, str, str]]) -> str:
+    """Write sessions and one conversion; return the settings of the build."""
+    write_csv(
+        folder / "input" / "sessions.csv",
+        SESSIONS,
+        [(f"s{i}", "u", "2024-01-01", *values) for i, values in enumerate(sessions)],
+    )
+    write_csv(
+        folder / "input" / "conversions.csv",
+        "conversion_id,user_id,converted_at,revenue",
+        [("c", "u", "2024-01-05", 80)],
+    )
+    return f"{{sources: [files], files_path: {folder / 'input'}}}"
+
+
+def _project(folder: Path, seeds: dict[str, list[str]]) -> Path:
+    """Copy the project and add rows to its seeds."""
+    project = folder / "project"
+    shutil.copytree(
+        PROJECT,
+        project,
+        ignore=shutil.ignore_patterns(".*", "target", "logs", "data", "warehouse", "library"),
+    )
+    for seed, rows in seeds.items():
+        with (project / "seeds" / f"{seed}.csv").open("a", encoding="utf-8") as file:
+            file.writelines(row + "\n" for row in rows)
+    return project
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("rules")
+    built = build(folder, _input(folder, [values for values, _ in TRAFFIC]))
+    assert built.status == 0, built.output
+    return built
+
+
+def test_every_kind_of_traffic_has_its_channel(classified: Build) -> None:
+    found = dict(classified.rows("select touchpoint_id, channel from intermediate.int_touchpoints"))
+    assert [(values, found[f"s{i}"]) for i, (values, _) in enumerate(TRAFFIC)] == TRAFFIC
+
+
+def test_values_are_bounded_and_on_one_line(classified: Build) -> None:
+    assert classified.value("select max(length(traffic)) from intermediate.int_touchpoints") < 1_000
+    assert (
+        classified.value(
+            "select campaign from marts.rpt_unmapped_traffic where traffic_source = 'it''s'"
+        )
+        == "two lines"
+    )
+
+
+def test_unmapped_traffic_names_each_value_and_the_row_to_add(classified: Build) -> None:
+    rows = classified.rows(
+        "select traffic_source, touchpoints, share_of_touchpoints, row_to_add "
+        "from marts.rpt_unmapped_traffic"
+    )
+    assert len(rows) == 5
+    assert {share for _, _, share, _ in rows} == {1 / len(TRAFFIC)}
+    added = {source: next(csv.reader(StringIO(row))) for source, _, _, row in rows if row}
+    assert added["it's"][1:5] == ["", "it's", r'a "quoted"; \{\{ var \}\}, \\d', "two lines"]
+    assert added["intranet"][1:] == ["", "intranet", "", "", "", "", "", "", "(unknown)", ""]
+    assert [row for source, _, _, row in rows if source is None] == [None]
+    assert len({row[0] for row in added.values()}) == len(added)
+
+
+def test_groupings_are_whole(classified: Build) -> None:
+    assert classified.rows(
+        "select grouping, count(*) = (select count(*) from marts.dim_channels), "
+        "count(*) filter (channel_group = '(ungrouped)') "
+        "from marts.dim_channel_groupings group by grouping order by grouping"
+    ) == [("paid_owned_earned", True, 0), ("standard", True, 0)]
+
+
+def test_the_rows_to_add_give_their_channel(tmp_path: Path, classified: Build) -> None:
+    rows = [
+        row.replace(",(unknown),", ",Referral,")
+        for (row,) in classified.rows(
+            "select row_to_add from marts.rpt_unmapped_traffic where row_to_add is not null"
+        )
+    ]
+    built = build(
+        tmp_path,
+        _input(tmp_path, [values for values, _ in TRAFFIC]),
+        project=_project(tmp_path, {"channel_rules": rows}),
+    )
+    assert built.status == 0, built.output
+    assert built.rows(
+        "select count(*) from intermediate.int_touchpoints where channel = '(unknown)'"
+    ) == [(1,)]
+
+
+def test_calls_forms_and_referrals_have_channels_too(tmp_path: Path) -> None:
+    settings = _input(tmp_path, [])
+    write_csv(
+        tmp_path / "input" / "calls.csv",
+        "call_id,called_at,contact_number,channel,referral,tracking_label,landing_page",
+        [
+            ("given", "2024-01-01", "1", "TV", "r1", "Google Ads", f"{PAGE}?gclid=1"),
+            ("label", "2024-01-01", "1", "", "", "google ads north", ""),
+            ("page", "2024-01-01", "1", "", "", "", f"{PAGE}?msclkid=1"),
+            ("id", "2024-01-01", "1", "", "R1", "", ""),
+            ("own rule", "2024-01-01", "1", "", "", "Van (red)", ""),
+            ("none", "2024-01-01", "1", "", "", "Poster", PAGE),
+        ],
+    )
+    write_csv(
+        tmp_path / "input" / "customers.csv",
+        "customer_id,created_at,referral_source_id",
+        [
+            ("a", "2024-01-02", "r1"),
+            ("b", "", "r1"),
+            ("c", "2024-01-03", "r2"),
+            ("d", "2024-01-03", ""),
+            ("e", "2999-01-03", "r1"),
+        ],
+    )
+    write_csv(
+        tmp_path / "input" / "identity_links.csv",
+        "link_id,linked_at,user_id,kind,landing_page",
+        [
+            ("f", "2024-01-01", "u", "form", f"{PAGE}?utm_medium=email"),
+            ("g", "2024-01-01", "u", "", PAGE),
+        ],
+    )
+    built = build(
+        tmp_path,
+        settings,
+        project=_project(
+            tmp_path,
+            {
+                "referral_sources": [",r1,Referral,A colleague", "demo,r1,Email,Elsewhere"],
+                "channel_rules": [r"3500,,,,,,van \(red\),,,Lead Generation,Mine"],
+            },
+        ),
+    )
+    assert built.status == 0, built.output
+    assert built.rows(
+        "select touchpoint_id, person_id, channel from intermediate.int_touchpoints "
+        "where touchpoint_id != 'call:given' order by 1"
+    ) == [
+        ("call:id", "call:id", "Referral"),
+        ("call:label", "call:label", "Paid Search"),
+        ("call:none", "call:none", "(unknown)"),
+        ("call:own rule", "call:own rule", "Lead Generation"),
+        ("call:page", "call:page", "Microsoft Ads"),
+        ("form:f", "u", "Email"),
+        ("referral:a", "customer:a", "Referral"),
+    ]
+    assert (
+        built.value(
+            "select channel from intermediate.int_touchpoints where touchpoint_id = 'call:given'"
+        )
+        == "TV"
+    )
+    assert built.rows(
+        "select touchpoint_type, tracking_label, referral_source_id, touchpoints "
+        "from marts.rpt_unmapped_traffic order by 1"
+    ) == [("call", "poster", None, 1), ("referral", None, "r2", 1)]
+
+
+BAD_ROWS = {
+    "channel_rules": {
+        "40,,a,,,,,,,Email,": "priority 40, channel Email: another rule has the same priority",
+        "4.5,,a,,,,,,,Email,": "priority 4.5, channel Email: its priority is no whole number",
+        "1,,a,,,,,,,Emial,": "priority 1, channel Emial: its channel is unknown. Allowed: a",
+        "2,,a,,,,,,,,": "priority 2, channel (none): it names no channel",
+        "3,,,cpc(,,,,,,Email,": "priority 3, channel Email: its medium is 'cpc(', which is no reg",
+        '4,,"(?=a)b",,,,,,,Email,': "its traffic_source is '(?=a)b', which is no regular",
+        "5,,,a)(b,,,,,,Email,": "its medium is 'a)(b', which is no regular",
+        "6,,,,,,,,,Email,": "priority 6, channel Email: it has no pattern and matches everything",
+        "1500,epik,,,,,,,,Email,": "priority 1500, channel Email: it asks for a click id after the",
+        "9999,,,AFFILIATES?|partners?,,,,,,Email,": "priority 9999, channel Email: it never",
+    },
+    "referral_sources": {
+        ",r1,Emial,": "Seed referral_sources, referral_source_id r1, channel Emial: its channel is",
+        ",r2,Email,": "referral_source_id r2, channel Email: another row has the same id",
+        ",R2,SMS,": "referral_source_id R2, channel SMS: another row has the same id",
+    },
+}
+
+
+def _build_traffic(folder: Path, seeds: dict[str, list[str]]) -> str:
+    """Build what channel rules need with more rows in the seeds, which must fail; the output."""
+    built = run_dbt(
+        folder,
+        "build",
+        "--select",
+        "+int_traffic_channels",
+        "--exclude-resource-type",
+        "unit_test",
+        variables=_input(folder, []),
+        project=_project(folder, seeds),
+    )
+    assert built.status != 0
+    assert "Traceback" not in built.output
+    return " ".join(built.output.split())
+
+
+def test_rules_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    output = _build_traffic(tmp_path, {seed: list(rows) for seed, rows in BAD_ROWS.items()})
+    for rows in BAD_ROWS.values():
+        for expected in rows.values():
+            assert expected in output
+
+
+def test_a_click_id_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    output = _build_traffic(tmp_path, {"click_ids": ["my id,Mine"]})
+    assert "The seed click_ids has the parameter 'my id'. Allowed: the name" in output
