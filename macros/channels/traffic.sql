@@ -29,10 +29,11 @@
             if has_page else column -%}
         {%- do values.update({column: value}) -%}
     {%- endfor -%}
+    {#- A click within the site is no referral. -#}
     {%- if 'referrer' in columns -%}
         {%- do values.update({
-            'referrer_host': 'nullif(' ~ address_host('referrer') ~ ', '
-                ~ "coalesce(" ~ address_host('landing_page') ~ ", ''))"
+            'referrer_host': 'case when ' ~ address_host('referrer') ~ ' is distinct from '
+                ~ address_host('landing_page') ~ ' then ' ~ address_host('referrer') ~ ' end'
         }) -%}
     {%- endif -%}
     {%- for column in ['tracking_label', 'referral_source_id'] if column in columns -%}
@@ -44,12 +45,12 @@
         end
 {%- endmacro %}
 
-{#- Values are one line of lower case, at most 200 characters. -#}
+{#- Values are one line of lower case, at most 200 characters; what is absent is an empty text. -#}
 {% macro traffic_as_json(values) -%}
     {%- set entries = {} -%}
     {%- for column in traffic_columns() if column in values -%}
         {%- do entries.update({
-            column: "nullif(left(lower(" ~ on_one_line(values[column]) ~ "), 200), '')"
+            column: "coalesce(left(lower(" ~ on_one_line(values[column]) ~ "), 200), '')"
         }) -%}
     {%- endfor -%}
     {{ json_object(entries) }}

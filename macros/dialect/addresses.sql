@@ -1,8 +1,8 @@
 {#- Addresses of pages as browsers and advertisers write them, broken ones included. -#}
 
 {#-
-  Value of a parameter of an address, decoded; null where it is absent or empty. What is not
-  percent-encoded UTF-8 stays as it is written. The first of several counts.
+  Value of a parameter of an address, decoded; empty where it is absent. What is not percent-encoded
+  UTF-8 stays as it is written. The first of several counts.
 -#}
 {% macro address_parameter(address, name) -%}
     {{ return(adapter.dispatch('address_parameter', 'tributary')(address, name)) }}
@@ -10,18 +10,17 @@
 
 {% macro default__address_parameter(address, name) -%}
     {%- set written -%}
-        replace(left(regexp_extract(
+        left(regexp_extract(
             {{ address }}, '(?i)^[^?#]*[?](?:[^#]*?&)??(?:amp;)?{{ name }}=([^&#]*)', 1
-        ), 1000), '+', ' ')
+        ), 1000)
     {%- endset -%}
-    nullif(case
-        when contains({{ written }}, '%') then coalesce(try(url_decode({{ written }})), {{ written }})
-        else {{ written }}
-    end, '')
+    coalesce(try(url_decode(replace({{ written }}, '+', ' '))), {{ written }})
 {%- endmacro %}
 
-{#- Which of some parameters an address has a value for: their names in lower case, in alphabetical
-    order, with a space between; null where it has none. -#}
+{#-
+  Which of some parameters an address has a value for: their names in lower case, in alphabetical
+  order, with a space between; empty where it has none.
+-#}
 {% macro address_parameters_among(address, names) -%}
     {{ return(adapter.dispatch('address_parameters_among', 'tributary')(address, names)) }}
 {%- endmacro %}
@@ -31,22 +30,22 @@
     {%- for name in names -%}
         {%- do escaped.append(modules.re.escape(name)) -%}
     {%- endfor -%}
-    nullif(array_to_string(list_sort(list_distinct(regexp_extract_all(
+    array_to_string(list_sort(list_distinct(regexp_extract_all(
         lower(regexp_extract({{ address }}, '[?]([^#]*)', 0)),
         '[?&](?:amp;)?({{ escaped | join("|") | lower }})=[^&]', 1
-    ))), ' '), '')
+    ))), ' ')
 {%- endmacro %}
 
-{#- Host of an address in lower case, without www; null where it has none. -#}
+{#- Host of an address in lower case, without www; empty where it has none. -#}
 {% macro address_host(address) -%}
     {{ return(adapter.dispatch('address_host', 'tributary')(address)) }}
 {%- endmacro %}
 
 {% macro default__address_host(address) -%}
-    nullif(regexp_extract(
+    regexp_extract(
         lower(left({{ address }}, 1000)),
         '^\s*(?:(?:[a-z][a-z0-9+.-]*:)?//)?(?:[^/?#@]*@)?(?:www[.])?([^/?#:@\s]+[.][^/?#:@\s]*[^/?#:@\s.])', 1
-    ), '')
+    )
 {%- endmacro %}
 
 {#- Text on one line: control characters and white space are single spaces. -#}

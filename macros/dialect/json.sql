@@ -11,11 +11,11 @@
                 ) as varchar)
 {%- endmacro %}
 
-{#- A text of a JSON object; null where the object does not have it. -#}
+{#- A text of a JSON object; null where it is empty or absent. -#}
 {% macro json_text(column, name) -%}
     {{ return(adapter.dispatch('json_text', 'tributary')(column, name)) }}
 {%- endmacro %}
 
 {% macro default__json_text(column, name) -%}
-    json_extract_string({{ column }}, '$.{{ name }}')
+    nullif(json_extract_string({{ column }}, '$.{{ name }}'), '')
 {%- endmacro %}

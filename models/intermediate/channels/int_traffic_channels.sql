@@ -32,7 +32,8 @@ referral_sources as (
 
 -- Each way of coming is looked at once, however many touchpoints share it. Sessions are read before
 -- their ids are made unique: that is cheaper, and a traffic that no touchpoint has harms nobody.
-distinct_traffic as (
+-- Whether there is any is asked of the groups: of every row it would be worked out several times.
+session_traffic as (
 
     select
         source,
@@ -41,7 +42,17 @@ distinct_traffic as (
     where
         channel is null
         and rejection_reason is null
-        and traffic is not null
+    group by source, traffic
+    having count(traffic) > 0
+
+),
+
+distinct_traffic as (
+
+    select
+        source,
+        traffic
+    from session_traffic
     union
     select
         source,
