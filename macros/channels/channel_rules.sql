@@ -41,7 +41,9 @@ with rules as (
         {% for column in ['priority', 'channel'] + traffic_columns() %}
         nullif(trim(cast({{ column }} as varchar)), '') as {{ column }},
         {% endfor %}
-        try_cast(priority as bigint) as rule_number
+        case
+            when regexp_full_match(trim(cast(priority as varchar)), '[0-9]{1,9}') then try_cast(priority as bigint)
+        end as rule_number
     from {{ ref('channel_rules') }}
 
 ),
@@ -84,7 +86,7 @@ rule_problems as (
         rule_number,
         concat('priority ', coalesce(priority, '(none)'), ', channel ', coalesce(compared.channel, '(none)')) as row_name,
         case
-            when not coalesce(regexp_full_match(priority, '[0-9]{1,9}'), false)
+            when rule_number is null
                 then 'its priority is no whole number. Allowed: a number from 0 to 999999999, lowest first, each once'
             when same_priority > 1
                 then 'another rule has the same priority. Allowed: a number from 0 to 999999999, lowest first, each once'
@@ -158,7 +160,7 @@ select * from problems
         and load_relation(seeds[2]) is not none %}
         {% set problems = [] %}
         {% for row in run_query(
-            channel_rule_problems() ~ ' order by seed, rule_number, row_name limit 20'
+            channel_rule_problems() ~ ' order by seed, rule_number, row_name limit 50'
         ) %}
             {% do problems.append("Seed " ~ row[0] ~ ", " ~ row[2] ~ ": " ~ row[3] ~ ".") %}
         {% endfor %}

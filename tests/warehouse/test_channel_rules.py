@@ -204,22 +204,28 @@ def test_calls_forms_and_referrals_have_channels_too(tmp_path: Path) -> None:
     )
     assert built.status == 0, built.output
     assert built.rows(
-        "select touchpoint_id, person_id, channel from intermediate.int_touchpoints "
+        "select touchpoint_id, channel from intermediate.int_touchpoints "
         "where touchpoint_id != 'call:given' order by 1"
     ) == [
-        ("call:id", "call:id", "Referral"),
-        ("call:label", "call:label", "Paid Search"),
-        ("call:none", "call:none", "(unknown)"),
-        ("call:own rule", "call:own rule", "Lead Generation"),
-        ("call:page", "call:page", "Microsoft Ads"),
-        ("form:f", "u", "Email"),
-        ("referral:a", "customer:a", "Referral"),
+        ("call:id", "Referral"),
+        ("call:label", "Paid Search"),
+        ("call:none", "(unknown)"),
+        ("call:own rule", "Lead Generation"),
+        ("call:page", "Microsoft Ads"),
+        ("form:f", "Email"),
+        ("referral:a", "Referral"),
     ]
     assert (
         built.value(
             "select channel from intermediate.int_touchpoints where touchpoint_id = 'call:given'"
         )
         == "TV"
+    )
+    assert built.value(
+        "select person_id from intermediate.int_touchpoints where touchpoint_id = 'referral:a'"
+    ) == built.value(
+        "select person_id from intermediate.int_entity_persons "
+        "where entity = 'customer' and entity_key = 'a'"
     )
     assert built.rows(
         "select touchpoint_type, tracking_label, referral_source_id, touchpoints "
@@ -231,12 +237,12 @@ BAD_ROWS = {
     "channel_rules": {
         "40,,a,,,,,,,Email,": "priority 40, channel Email: another rule has the same priority",
         "4.5,,a,,,,,,,Email,": "priority 4.5, channel Email: its priority is no whole number",
-        "1,,a,,,,,,,Emial,": "priority 1, channel Emial: its channel is unknown. Allowed: a",
-        "2,,a,,,,,,,,": "priority 2, channel (none): it names no channel",
-        "3,,,cpc(,,,,,,Email,": "priority 3, channel Email: its medium is 'cpc(', which is no reg",
-        '4,,"(?=a)b",,,,,,,Email,': "its traffic_source is '(?=a)b', which is no regular",
-        "5,,,a)(b,,,,,,Email,": "its medium is 'a)(b', which is no regular",
-        "6,,,,,,,,,Email,": "priority 6, channel Email: it has no pattern and matches everything",
+        "1001,,a,,,,,,,Emial,": "priority 1001, channel Emial: its channel is unknown. Allowed: a",
+        "1002,,a,,,,,,,,": "priority 1002, channel (none): it names no channel",
+        "1003,,,cpc(,,,,,,Email,": "priority 1003, channel Email: its medium is 'cpc('",
+        '1004,,"(?=a)b",,,,,,,Email,': "its traffic_source is '(?=a)b', which is no regular",
+        "1005,,,a)(b,,,,,,Email,": "its medium is 'a)(b', which is no regular",
+        "1006,,,,,,,,,Email,": "priority 1006, channel Email: it has no pattern and matches",
         "1500,epik,,,,,,,,Email,": "priority 1500, channel Email: it asks for a click id after the",
         "9999,,,AFFILIATES?|partners?,,,,,,Email,": "priority 9999, channel Email: it never",
     },
