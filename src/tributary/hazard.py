@@ -61,6 +61,10 @@ FOLDS = 4
 MOST_LOG_COLUMNS = 200
 """The log link is tried with up to 100 channels: it needs a dense design."""
 
+MOST_HELD_OUT_LOG_LINK = float(np.log(86_400))
+"""The log link is not used where it fits better than one conversion a second could be: it
+has learnt single instants."""
+
 
 class Feature(NamedTuple):
     """What adds to the hazard.
@@ -512,7 +516,12 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     log_link = _LogLink.of(data)
     if log_link:
         held_out["log"] = log_link.held_out(seed)
-    form = max(held_out, key=lambda name: held_out[name])
+    # Where touches and conversions share their instants, as calls and first contacts do, the factor
+    # of a touch has no best value: the larger, the likelier. What it adds is spread over its decay.
+    form = max(
+        (name for name in held_out if name != "log" or held_out[name] < MOST_HELD_OUT_LOG_LINK),
+        key=lambda name: held_out[name],
+    )
     if log_link and form == "log":
         coefficients, totals, std_errors = log_link.fit()
     elif form == "additive":

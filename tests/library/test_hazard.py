@@ -415,6 +415,27 @@ def test_validation_keeps_the_additive_link_where_effects_add_up() -> None:
     assert not fit.is_log
 
 
+def test_conversions_at_the_instant_of_their_touch_leave_the_additive_link() -> None:
+    data = multiplicative(1)
+    # No sampled moment lies as near to a touch as every conversion does.
+    rows = np.column_stack([np.ones(500), np.full(500, 2.0), np.zeros(500)])
+    assert data.points is not None
+    later = data.points.values.multiply(np.array([1.0, 0.1, 1.0])).tocsr()
+    fit = fit_hazard(
+        PersonTime(
+            data.features,
+            data.exposure,
+            sparse.csr_array(rows),
+            np.ones(500),
+            PersonTimeSample(sparse.csr_array(later), data.points.weights),
+        )
+    )
+
+    assert fit.held_out["log"] > max(fit.held_out["additive"], np.log(86_400))
+    assert not fit.is_log
+    assert fit.conversions.sum() == pytest.approx(500)
+
+
 def test_std_errors_of_the_log_link_are_those_of_new_draws() -> None:
     fits = [fit_hazard(multiplicative(seed)) for seed in range(12)]
     spread = np.std([fit.conversions[1:] for fit in fits], axis=0, ddof=1)
