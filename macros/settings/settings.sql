@@ -135,6 +135,44 @@
     {{ return(value) }}
 {% endmacro %}
 
+{#- The model whose intervals recommendations rest on: one that says how sure it is. -#}
+{% macro recommendation_model() %}
+    {% set allowed = channel_total_tables().keys() | list + ['ensemble'] %}
+    {% set value = var('recommendation_model') %}
+    {% if value not in allowed %}
+        {{ setting_error(
+            'recommendation_model', value,
+            'a model with intervals: ' ~ allowed | join(', ')
+        ) }}
+    {% endif %}
+    {{ return(value) }}
+{% endmacro %}
+
+{% macro target_roas() %}
+    {{ return(positive_number('target_roas', var('target_roas'), 'a positive number up to 999999')) }}
+{% endmacro %}
+
+{% macro raise_margin() %}
+    {{ return(ratio_of_at_least_one('raise_margin')) }}
+{% endmacro %}
+
+{% macro widest_interval_ratio() %}
+    {{ return(ratio_of_at_least_one('widest_interval_ratio')) }}
+{% endmacro %}
+
+{% macro nurture_ratio() %}
+    {{ return(ratio_of_at_least_one('nurture_ratio')) }}
+{% endmacro %}
+
+{% macro ratio_of_at_least_one(name) %}
+    {% set allowed = 'a number from 1 to 999999' %}
+    {% set value = positive_number(name, var(name), allowed) %}
+    {% if value | float < 1 %}
+        {{ setting_error(name, value, allowed) }}
+    {% endif %}
+    {{ return(value) }}
+{% endmacro %}
+
 {#- First and last day of the reporting period as 'YYYY-MM-DD', or none where it is open. -#}
 {% macro start_date() %}
     {{ return(date_setting('start_date')) }}
@@ -202,7 +240,9 @@
             'journey_scope', 'lookback_days', 'include_touch_at_conversion',
             'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'include_open_journeys',
             'path_summary_rows', 'ihc_results_path', 'default_phone_region', 'email_provider_rules',
-            'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold'
+            'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold',
+            'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
+            'nurture_ratio'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
@@ -225,6 +265,11 @@
         {% do identity_max_customers_per_contact() %}
         {% do probabilistic_matching() %}
         {% do match_threshold() %}
+        {% do recommendation_model() %}
+        {% do target_roas() %}
+        {% do raise_margin() %}
+        {% do widest_interval_ratio() %}
+        {% do nurture_ratio() %}
         {% do start_date() %}
         {% do end_date() %}
         {% if start_date() and end_date() and start_date() > end_date() %}

@@ -23,6 +23,15 @@ TAMPERING = {
         "update marts.rpt_channel_performance set revenue = revenue + 0.01",
         "delete from marts.rpt_channel_performance",
     ],
+    "assert_channel_roi_is_conserved": [
+        "delete from marts.rpt_channel_roi where channel = 'billboard'",
+        "update marts.rpt_channel_roi set revenue = revenue + 0.01 where conversions > 0",
+        "delete from marts.rpt_channel_roi",
+    ],
+    "assert_revenue_by_center_is_conserved": [
+        "update marts.rpt_revenue_by_center set revenue_center = 'shop'",
+        "delete from marts.rpt_revenue_by_center where channel = '(unattributed)'",
+    ],
     "assert_channel_reporting_is_the_ihc_model": [
         "update marts.channel_reporting set ihc_revenue = 0",
         "update marts.channel_reporting set ihc = 2 * ihc",

@@ -38,6 +38,13 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
         ("{markov_max_order: 6}", "markov_max_order is '6'. Allowed: a whole number from 1 to 5"),
         ("{include_open_journeys: 2}", "include_open_journeys is '2'. Allowed: true, false"),
         ("{path_summary_rows: all}", "Allowed: a whole number from 1 to 999999"),
+        (
+            "{recommendation_model: linear}",
+            "recommendation_model is 'linear'. Allowed: a model with intervals: markov, "
+            "markov_shapley, hazard, hazard_calibrated, data_driven, ensemble",
+        ),
+        ("{target_roas: 0}", "target_roas is '0'. Allowed: a positive number"),
+        ("{raise_margin: 0.9}", "raise_margin is '0.9'. Allowed: a number from 1 to 999999"),
         ("{start_date: '2023-02-29'}", "start_date is '2023-02-29'. Allowed: a calendar day"),
         ("{end_date: tomorrow}", "end_date is 'tomorrow'. Allowed: a calendar day"),
         (

@@ -1,0 +1,118 @@
+-- grain: one row per source and conversion of the reporting period: the journey of its person to it.
+-- revenue is additive within one conversion type. touchpoint_count and cost are not additive over
+-- conversions: a touchpoint that serves several counts, and costs, in each.
+with conversions as (
+
+    select * from {{ ref('fct_conversions') }}
+
+),
+
+all_conversions as (
+
+    select * from {{ ref('int_conversions') }}
+
+),
+
+journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
+touchpoint_costs as (
+
+    select * from {{ ref('int_touchpoint_costs') }}
+
+),
+
+journeys as (
+
+    select
+        journey_touchpoints.source,
+        journey_touchpoints.conversion_id,
+        min(journey_touchpoints.touched_at) as first_touched_at,
+        max(journey_touchpoints.touched_at) as last_touched_at,
+        max(case when journey_touchpoints.touch_number = 1 then journey_touchpoints.channel end)
+            as first_channel,
+        max(
+            case
+                when journey_touchpoints.touch_number = journey_touchpoints.journey_length
+                    then journey_touchpoints.channel
+            end
+        ) as last_channel,
+        count(distinct journey_touchpoints.channel) as distinct_channels,
+        sum(coalesce(touchpoint_costs.cost, 0)) as cost
+    from journey_touchpoints
+    left join touchpoint_costs
+        on
+            journey_touchpoints.source = touchpoint_costs.source
+            and journey_touchpoints.touchpoint_id = touchpoint_costs.touchpoint_id
+    group by journey_touchpoints.source, journey_touchpoints.conversion_id
+
+),
+
+reached as (
+
+    select
+        source,
+        person_id,
+        conversion_type,
+        min(converted_at) as first_converted_at
+    from all_conversions
+    group by source, person_id, conversion_type
+
+),
+
+staged as (
+
+    select
+        conversions.source,
+        conversions.conversion_id,
+        {{ ordered_list(
+            'reached.conversion_type', 'reached.first_converted_at, reached.conversion_type'
+        ) }} as stages
+    from conversions
+    inner join reached
+        on
+            conversions.source = reached.source
+            and conversions.person_id = reached.person_id
+            and conversions.converted_at >= reached.first_converted_at
+    group by conversions.source, conversions.conversion_id
+
+),
+
+final as (
+
+    select
+        conversions.conversion_id,
+        conversions.source,
+        conversions.person_id,
+        conversions.conversion_type,
+        conversions.revenue_center,
+        journeys.first_channel,
+        journeys.last_channel,
+        staged.stages,
+        conversions.touchpoint_count,
+        coalesce(journeys.distinct_channels, 0) as distinct_channels,
+        cast(
+            {{ hours_between('journeys.first_touched_at', 'conversions.converted_at') }} / 24.0
+            as double
+        ) as days_to_conversion,
+        coalesce(journeys.cost, 0) as cost,
+        conversions.revenue,
+        journeys.first_touched_at,
+        journeys.last_touched_at,
+        conversions.converted_at
+    from conversions
+    inner join staged
+        on
+            conversions.source = staged.source
+            and conversions.conversion_id = staged.conversion_id
+    left join journeys
+        on
+            conversions.source = journeys.source
+            and conversions.conversion_id = journeys.conversion_id
+
+)
+
+select * from final

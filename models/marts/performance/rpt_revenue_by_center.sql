@@ -1,0 +1,65 @@
+-- grain: one row per attribution model, conversion type, revenue center and channel. conversions and
+-- revenue are additive within one model and conversion type: per revenue center they add up to all of
+-- its conversions and revenue. They are sums of credits per touchpoint.
+with enabled_models as (
+
+    select * from {{ ref('attribution_models') }}
+    where is_enabled
+
+),
+
+touchpoint_credits as (
+
+    select * from {{ ref('fct_touchpoint_credits') }}
+
+),
+
+conversions as (
+
+    select * from {{ ref('fct_conversions') }}
+
+),
+
+credited as (
+
+    select
+        touchpoint_credits.attribution_model,
+        conversions.conversion_type,
+        conversions.revenue_center,
+        touchpoint_credits.channel,
+        touchpoint_credits.credit as conversions,
+        touchpoint_credits.credited_revenue as revenue
+    from touchpoint_credits
+    inner join conversions
+        on
+            touchpoint_credits.source = conversions.source
+            and touchpoint_credits.conversion_id = conversions.conversion_id
+    union all
+    select
+        enabled_models.attribution_model,
+        conversions.conversion_type,
+        conversions.revenue_center,
+        '(unattributed)' as channel,
+        1 as conversions,
+        conversions.revenue
+    from conversions
+    cross join enabled_models
+    where not conversions.is_attributed
+
+),
+
+final as (
+
+    select
+        attribution_model,
+        conversion_type,
+        coalesce(revenue_center, '(none)') as revenue_center,
+        channel,
+        sum(conversions) as conversions,
+        sum(revenue) as revenue
+    from credited
+    group by attribution_model, conversion_type, coalesce(revenue_center, '(none)'), channel
+
+)
+
+select * from final
