@@ -18,7 +18,7 @@ paths as (
         source,
         conversion_type,
         is_converted,
-        path_id,
+        case when is_converted then path_id end as conversion_id,
         cast(max(path_ended_at) as date) as path_end_date,
         {{ ordered_list('channel', 'touch_number') }} as channels,
         {{ hours_between('min(touched_at)', 'max(path_ended_at)') }} / 24.0 as path_days
@@ -41,9 +41,8 @@ final as (
     from paths
     left join journey_windows
         on
-            paths.is_converted
-            and paths.source = journey_windows.source
-            and paths.path_id = journey_windows.conversion_id
+            paths.source = journey_windows.source
+            and paths.conversion_id = journey_windows.conversion_id
     group by paths.path_end_date, paths.conversion_type, paths.channels
 
 )
