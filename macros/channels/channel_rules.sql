@@ -58,8 +58,13 @@ patterns as (
 
     select
         *,
-        lower(concat_ws(chr(31) {%- for column in traffic_columns() %}, coalesce({{ column }}, ''){% endfor %}))
-            as all_patterns,
+        {#- Letters behind a backslash mean other things in the other case. -#}
+        concat_ws(
+            chr(31)
+            {%- for column in traffic_columns() %},
+            case when contains({{ column }}, chr(92)) then {{ column }} else lower(coalesce({{ column }}, '')) end
+            {%- endfor %}
+        ) as all_patterns,
         coalesce({{ traffic_columns() | join(', ') }}) is not null as has_pattern,
         coalesce(not try(regexp_full_match('', click_id)), false) as needs_click_id
     from rules

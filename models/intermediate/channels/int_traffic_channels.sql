@@ -81,9 +81,9 @@ told as (
     select
         source,
         traffic,
-        {%- for column in traffic_columns() %}
+        {% for column in traffic_columns() %}
         coalesce({{ json_text('traffic', column) }}, '') as {{ column }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {% endfor %}
     from distinct_traffic
 
 ),

@@ -123,16 +123,16 @@ final as (
         touchpoints.source,
         touchpoints.touchpoint_id,
         touchpoints.touchpoint_type,
+        touchpoints.touched_at,
+        touchpoints.traffic,
         coalesce(touchpoints.traffic_source, traffic_channels.traffic_source) as traffic_source,
         coalesce(touchpoints.medium, traffic_channels.medium) as medium,
         coalesce(touchpoints.campaign, traffic_channels.campaign) as campaign,
-        touchpoints.touched_at,
         coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id,
         coalesce(touchpoints.channel, traffic_channels.channel, '(unknown)') as channel,
         coalesce(touchpoints.holder_engagement, false) as holder_engagement,
         coalesce(touchpoints.closer_engagement, false) as closer_engagement,
-        coalesce(touchpoints.impression_interaction, false) as impression_interaction,
-        touchpoints.traffic
+        coalesce(touchpoints.impression_interaction, false) as impression_interaction
     from touchpoints
     left join entity_persons
         on

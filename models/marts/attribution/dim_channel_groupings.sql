@@ -13,7 +13,7 @@ channel_groupings as (
 
 further_groupings as (
 
-    select distinct trim(grouping) as grouping
+    select distinct trim(channel_groupings.grouping) as grouping
     from channel_groupings
 
 ),

@@ -51,7 +51,8 @@ unmapped as (
 totals as (
 
     select
-        (select count(*) from touchpoints) + (select count(*) from unmapped_referrals) as touchpoints
+        (select count(*) from touchpoints)
+        + (select count(*) from unmapped_referrals) as touchpoints
 
 ),
 
@@ -90,10 +91,10 @@ numbered as (
     select
         *,
         click_id is not null as has_click_id,
-        {% for column in told %}
-        case when {{ column }} is null then 0 else 1 end {{ '+' if not loop.last }}
-        {% endfor %}
-        as value_count,
+        0
+        {%- for column in told %}
+        + case when {{ column }} is null then 0 else 1 end
+        {%- endfor %} as value_count,
         row_number() over (
             partition by click_id is not null
             order by value_count desc, touchpoints desc, {{ told | join(', ') }}, touchpoint_type
@@ -135,7 +136,7 @@ final as (
         end as row_to_add
     from prioritized
     cross join totals
-    order by prioritized.touchpoints desc, prioritized.free_priority
+    order by prioritized.touchpoints desc, prioritized.free_priority asc
 
 )
 
