@@ -113,6 +113,14 @@ TAMPERING = {
         "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, null, '')",
         "insert into seeds.attribution_models values (null, 'rule_based', true, null, null, '')",
     ],
+    "assert_matches_of_the_demo_are_right": [
+        "insert into intermediate.int_match_outcomes values "
+        "('demo', 'call', 'k', 'u', true, false, 'conflict', false)",
+        "insert into intermediate.int_match_outcomes values "
+        "('demo', 'call', 'k', 'u', true, true, 'phone', true), "
+        "('demo', 'call', 'l', 'v', false, true, 'phone', false)",
+    ],
+    "persons_have_every_touchpoint": ["delete from marts.dim_persons"],
     "stg_files__conversions_keeps_every_row": [
         "create or replace view staging.stg_files__conversions as "
         "select * from (select 1 as source) where false",
