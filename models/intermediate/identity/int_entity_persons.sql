@@ -24,6 +24,7 @@ final as (
         end as person_id,
         resolved.rule,
         case
+            when via.entity is null then null
             when via.entity = 'user' then concat('cookie ', via.entity_key)
             when via.entity in ('phone', 'email')
                 then concat(via.entity, ' ', left(via.entity_key, 8))
