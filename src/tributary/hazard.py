@@ -317,7 +317,7 @@ def _dealt(n: int, seed: int) -> IntArray:
 
 
 def perturbed_coefficients(
-    data: PersonTime, coefficients: FloatArray, counts: IntArray, sweeps: int = 100
+    data: PersonTime, coefficients: FloatArray, counts: FloatArray, sweeps: int = 100
 ) -> FloatArray:
     """Coefficients that would have been fitted had chance dealt the conversions differently.
 
@@ -557,7 +557,7 @@ def _fit_additive(
     """
     best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
     coefficients = best.coefficients[:, 0]
-    counts = np.random.default_rng(seed).poisson(size=(len(data.weights), draws))
+    counts = np.random.default_rng(seed).poisson(size=(len(data.weights), draws)).astype(np.float64)
     draws_of = perturbed_coefficients(data, coefficients, counts)
     channels, owner = channel_of(data.features)
     per_channel = np.zeros((len(channels), len(owner)))
@@ -571,7 +571,7 @@ def _fit_additive(
 
 
 def _shared_among_touches(
-    data: PersonTime, coefficients: FloatArray, counts: IntArray, draws_of: FloatArray, seed: int
+    data: PersonTime, coefficients: FloatArray, counts: FloatArray, draws_of: FloatArray, seed: int
 ) -> tuple[FloatArray, FloatArray]:
     """Conversions of each channel without the baseline, and what draws make of them.
 

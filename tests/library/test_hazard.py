@@ -318,7 +318,7 @@ def test_held_out_likelihood_of_a_constant_hazard_is_known() -> None:
 def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str, int]]) -> None:
     data, _ = merge_ordinals(small_market[0])
     best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
-    drawn = np.random.default_rng(0).poisson(size=(len(data.weights), 300))
+    drawn = np.random.default_rng(0).poisson(size=(len(data.weights), 300)).astype(float)
     quick = perturbed_coefficients(data, best.coefficients[:, 0], drawn)
     counts = np.random.default_rng(1).poisson(size=(len(data.weights), 100)).astype(np.float64)
     refits = maximize_likelihood(

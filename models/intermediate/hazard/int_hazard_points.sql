@@ -66,7 +66,8 @@ draws as (
 
 person_moments as (
 
-    -- Anywhere in the person's time, with equal chances.
+    -- Anywhere in the person's time, with equal chances. Draws that nobody can have are left out
+    -- before anything is hashed.
     select
         people.source,
         people.person_id,
@@ -77,8 +78,15 @@ person_moments as (
     from people
     inner join draws
         on
-            {{ hashed_uniform("concat('draw ', draw, people.source, '/', people.person_id)") }}
+            people.moments_per_person > draws.draw
+            and {{ hashed_uniform("concat('draw ', draw, people.source, '/', people.person_id)") }}
             < people.moments_per_person - draws.draw
+
+),
+
+touch_rates as (
+
+    select distinct moments_per_touch from people
 
 ),
 
@@ -92,12 +100,11 @@ touch_draws as (
         {{ hashed_uniform("concat('life ', touchpoints.source, '/', touchpoint_id)") }} as u_life,
         touchpoints.touched_at
     from touchpoints
-    inner join people
-        on
-            touchpoints.source = people.source
-            and touchpoints.person_id = people.person_id
-            and {{ hashed_uniform("concat('draw ', touchpoints.source, '/', touchpoint_id)") }}
-            < people.moments_per_touch
+    cross join touch_rates
+    where
+        -- A quotient, so that no engine sorts all touches in order to compare them with one number.
+        {{ hashed_uniform("concat('draw ', touchpoints.source, '/', touchpoint_id)") }}
+        / touch_rates.moments_per_touch < 1
 
 ),
 
