@@ -36,7 +36,7 @@ lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	TRIBUTARY_SOURCES=demo,files,ihc TRIBUTARY_WAREHOUSE=:memory: $(BIN)/sqlfluff lint
+	TRIBUTARY_SOURCES=demo,files,ihc TRIBUTARY_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2
 
 docs: $(INSTALLED) $(DEMO) ## make the lineage site, one file: target/static_index.html
 	$(BIN)/dbt docs generate --static

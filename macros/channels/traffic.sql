@@ -12,6 +12,13 @@
     ]) }}
 {% endmacro %}
 
+{#- Select list: those things as texts, empty where nothing is said. -#}
+{% macro traffic_texts(traffic) -%}
+    {%- for column in traffic_columns() -%}
+        coalesce({{ json_text(traffic, column) }}, '') as {{ column }}{{ ',\n        ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
 {#- `columns`: those of the channel, traffic_source, medium, campaign, referrer, landing_page,
     tracking_label, referral_source_id that the relation has. -#}
 {% macro traffic(touchpoint_type, columns) -%}

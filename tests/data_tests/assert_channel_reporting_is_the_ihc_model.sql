@@ -39,14 +39,12 @@ reported as (
 expected as (
 
     select
-        count(conversions.conversion_id) as conversions,
-        coalesce(sum(conversions.revenue), 0) as revenue
-    from ihc_model
-    inner join conversions
-        on true
-    left join conversion_types
-        on conversions.conversion_type = conversion_types.conversion_type
-    where conversion_types.conversion_type is null
+        count(*) as conversions,
+        coalesce(sum(revenue), 0) as revenue
+    from conversions
+    where
+        conversion_type not in (select conversion_types.conversion_type from conversion_types)
+        and exists (select 1 from ihc_model)
 
 )
 

@@ -1,5 +1,5 @@
--- Per enabled model and conversion type, the spend of the reporting period, all conversions and, to the
--- cent, all revenue are in rpt_channel_roi, whole.
+-- Per enabled model and conversion type, the spend of the reporting period, all conversions and, to
+-- the cent, all revenue are in rpt_channel_roi, whole.
 with spend_rows as (
 
     select * from {{ ref('int_spend') }}

@@ -1,4 +1,5 @@
--- Per source, the revenue of all payments and the refunds without a payment add up to what was billed.
+-- Per source, the revenue of all payments and the refunds without a payment add up to what was
+-- billed.
 with revenue_rows as (
 
     select * from {{ ref('int_revenue') }}

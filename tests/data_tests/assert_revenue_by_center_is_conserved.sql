@@ -1,5 +1,5 @@
--- Per enabled model, conversion type and revenue center, what channels are credited with and what is
--- unattributed add up to all conversions and, to the cent, to all revenue.
+-- Per enabled model, conversion type and revenue center, what channels are credited with and what
+-- is unattributed add up to all conversions and, to the cent, to all revenue.
 with conversions as (
 
     select * from {{ ref('fct_conversions') }}

@@ -104,7 +104,9 @@ def classified(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 def test_every_kind_of_traffic_has_its_channel(classified: Build) -> None:
-    found = dict(classified.rows("select touchpoint_id, channel from intermediate.int_touchpoints"))
+    found: dict[str, str] = dict(
+        classified.rows("select touchpoint_id, channel from intermediate.int_touchpoints")
+    )
     assert [(values, found[f"s{i}"]) for i, (values, _) in enumerate(TRAFFIC)] == TRAFFIC
 
 

@@ -81,9 +81,7 @@ told as (
     select
         source,
         traffic,
-        {% for column in traffic_columns() %}
-        coalesce({{ json_text('traffic', column) }}, '') as {{ column }}{{ ',' if not loop.last }}
-        {% endfor %}
+        {{ traffic_texts('traffic') }}
     from distinct_traffic
 
 ),

@@ -56,7 +56,7 @@ matched as (
         on
             refunds.source = payments.source
             and refunds.person_id = payments.person_id
-            and payments.billed_at <= refunds.billed_at
+            and refunds.billed_at >= payments.billed_at
     where refunds.net < 0 and payments.net > 0
 
 ),
@@ -68,11 +68,11 @@ final as (
         billed.revenue_id,
         billed.customer_id,
         billed.person_id,
-        case when billed.net > 0 then billed.revenue_id else matched.payment_id end as payment_id,
         billed.revenue_center,
         billed.currency,
         billed.net,
-        billed.billed_at
+        billed.billed_at,
+        case when billed.net > 0 then billed.revenue_id else matched.payment_id end as payment_id
     from billed
     left join matched
         on

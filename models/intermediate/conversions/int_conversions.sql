@@ -1,5 +1,5 @@
--- grain: one row per source and conversion: those that a source delivers as such, and those that the
--- seed conversion_types makes of events. revenue is additive within one conversion type.
+-- grain: one row per source and conversion: those that a source delivers as such, and those that
+-- the seed conversion_types makes of events. revenue is additive within one conversion type.
 {%- set rows = conversion_type_rows() %}
 
 with events as (
@@ -29,7 +29,9 @@ typed as (
         '{{ row.conversion_type }}' as conversion_type,
         '{{ row.occurrence }}' as occurrence,
         '{{ row.value }}' as value,
-        cast({{ row.value_days if row.value_days is not none else 'null' }} as integer) as value_days,
+        cast(
+            {{ row.value_days if row.value_days is not none else 'null' }} as integer
+        ) as value_days,
         row_number() over (
             partition by source, person_id
             order by occurred_at, event_id
@@ -89,8 +91,8 @@ net_revenues as (
 
 valued as (
 
-    -- A call or form fill brings about its own contact: the conversion comes at the next instant, so
-    -- that the touch comes before it, in every model.
+    -- A call or form fill brings about its own contact: the conversion comes at the next instant,
+    -- so that the touch comes before it, in every model.
     select
         kept.source,
         kept.conversion_id,

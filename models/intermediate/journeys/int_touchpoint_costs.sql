@@ -1,5 +1,5 @@
--- grain: one row per source and touchpoint that spend falls to. cost is additive: over touchpoints it
--- adds up to the spend that names one of them and the spend of the channel-days that have any.
+-- grain: one row per source and touchpoint that spend falls to. cost is additive: over touchpoints
+-- it adds up to the spend that names one of them and the spend of the channel-days that have any.
 with touchpoints as (
 
     select * from {{ ref('int_touchpoints') }}

@@ -1,6 +1,6 @@
--- grain: one row per source and conversion of the reporting period: the journey of its person to it.
--- revenue is additive within one conversion type. touchpoint_count and cost are not additive over
--- conversions: a touchpoint that serves several counts, and costs, in each.
+-- grain: one row per source and conversion of the reporting period: the journey of its person to
+-- it. revenue is additive within one conversion type. touchpoint_count and cost are not additive
+-- over conversions: a touchpoint that serves several counts, and costs, in each.
 with conversions as (
 
     select * from {{ ref('fct_conversions') }}

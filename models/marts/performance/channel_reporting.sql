@@ -1,5 +1,5 @@
--- grain: one row per channel and date; the ihc model over all conversion types that sources deliver.
--- cost, ihc and ihc_revenue are additive; cpo and roas are not.
+-- grain: one row per channel and date; the ihc model over all conversion types that sources
+-- deliver. cost, ihc and ihc_revenue are additive; cpo and roas are not.
 with channel_performance as (
 
     select * from {{ ref('rpt_channel_performance') }}
@@ -22,13 +22,15 @@ aggregated as (
     select
         channel_performance.channel as channel_name,
         channel_performance.date,
-        max(channel_performance.spend) as cost,
         cast(coalesce(sum(
-            case when conversion_types.conversion_type is null then channel_performance.conversions end
+            case
+                when conversion_types.conversion_type is null then channel_performance.conversions
+            end
         ), 0) as double) as ihc,
         cast(coalesce(sum(
             case when conversion_types.conversion_type is null then channel_performance.revenue end
-        ), 0) as double) as ihc_revenue
+        ), 0) as double) as ihc_revenue,
+        max(channel_performance.spend) as cost
     from channel_performance
     left join conversion_types
         on

@@ -1,6 +1,7 @@
--- grain: one row per attribution model, conversion type and channel, over the whole reporting period.
--- conversions, revenue and profit are additive within one model and conversion type; spend is repeated
--- for every model and type; bounds and ratios are not additive. There is no row of totals.
+-- grain: one row per attribution model, conversion type and channel, over the whole reporting
+-- period. conversions, revenue and profit are additive within one model and conversion type; spend
+-- is repeated for every model and type; bounds and ratios are not additive. There is no row of
+-- totals.
 with enabled_models as (
 
     select * from {{ ref('attribution_models') }}

@@ -1,6 +1,6 @@
--- grain: one row per paid channel and conversion type: what the interval of its ROAS says to do with
--- its spend, under the model of the setting recommendation_model. Nothing is additive over conversion
--- types.
+-- grain: one row per paid channel and conversion type: what the interval of its ROAS says to do
+-- with its spend, under the model of the setting recommendation_model. Nothing is additive over
+-- conversion types.
 {%- set target = target_roas() %}
 {#- The rules: the first that holds decides. -#}
 {%- set rules = [

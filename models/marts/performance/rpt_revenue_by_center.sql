@@ -1,6 +1,6 @@
--- grain: one row per attribution model, conversion type, revenue center and channel. conversions and
--- revenue are additive within one model and conversion type: per revenue center they add up to all of
--- its conversions and revenue. They are sums of credits per touchpoint.
+-- grain: one row per attribution model, conversion type, revenue center and channel. conversions
+-- and revenue are additive within one model and conversion type: per revenue center they add up to
+-- all of its conversions and revenue. They are sums of credits per touchpoint.
 with enabled_models as (
 
     select * from {{ ref('attribution_models') }}
@@ -25,10 +25,10 @@ credited as (
     select
         touchpoint_credits.attribution_model,
         conversions.conversion_type,
-        conversions.revenue_center,
         touchpoint_credits.channel,
         touchpoint_credits.credit as conversions,
-        touchpoint_credits.credited_revenue as revenue
+        touchpoint_credits.credited_revenue as revenue,
+        coalesce(conversions.revenue_center, '(none)') as revenue_center
     from touchpoint_credits
     inner join conversions
         on
@@ -38,10 +38,10 @@ credited as (
     select
         enabled_models.attribution_model,
         conversions.conversion_type,
-        conversions.revenue_center,
         '(unattributed)' as channel,
         1 as conversions,
-        conversions.revenue
+        conversions.revenue,
+        coalesce(conversions.revenue_center, '(none)') as revenue_center
     from conversions
     cross join enabled_models
     where not conversions.is_attributed
@@ -53,12 +53,12 @@ final as (
     select
         attribution_model,
         conversion_type,
-        coalesce(revenue_center, '(none)') as revenue_center,
+        revenue_center,
         channel,
         sum(conversions) as conversions,
         sum(revenue) as revenue
     from credited
-    group by attribution_model, conversion_type, coalesce(revenue_center, '(none)'), channel
+    group by attribution_model, conversion_type, revenue_center, channel
 
 )
 

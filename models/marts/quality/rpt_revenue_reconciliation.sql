@@ -1,6 +1,6 @@
--- grain: one row per source, revenue center and outcome. amount and row_count are additive: per source
--- and revenue center they add up to the billing source, whichever conversion types are enabled. Of all
--- time. A refund shares the outcome of the payment that it counts to.
+-- grain: one row per source, revenue center and outcome. amount and row_count are additive: per
+-- source and revenue center they add up to the billing source, whichever conversion types are
+-- enabled. Of all time. A refund shares the outcome of the payment that it counts to.
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
 with checked as (
@@ -100,16 +100,28 @@ outcomes as (
 
 ),
 
+added_up as (
+
+    select
+        source,
+        outcome,
+        coalesce(revenue_center, '(none)') as revenue_center,
+        count(*) as row_count,
+        coalesce(sum(amount), 0) as amount
+    from outcomes
+    group by source, coalesce(revenue_center, '(none)'), outcome
+
+),
+
 final as (
 
     select
         source,
-        coalesce(revenue_center, '(none)') as revenue_center,
+        revenue_center,
         outcome,
-        count(*) as row_count,
-        cast(coalesce(sum(amount), 0) as decimal(38, 10)) as amount
-    from outcomes
-    group by source, coalesce(revenue_center, '(none)'), outcome
+        row_count,
+        cast(amount as decimal(38, 10)) as amount
+    from added_up
 
 )
 
