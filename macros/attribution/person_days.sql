@@ -3,9 +3,10 @@
     {{ return([2, 8]) }}
 {% endmacro %}
 
-{#- Instants that the data-driven model draws from the time at risk, about, per conversion type. -#}
+{#- Instants that the data-driven model draws from the time at risk, about: five for each conversion
+    of the most frequent type, within these bounds. -#}
 {% macro drawn_person_days() %}
-    {{ return(60000) }}
+    {{ return({'per_conversion': 5, 'least': 20000, 'most': 60000}) }}
 {% endmacro %}
 
 {#- Instants drawn from the time at risk of one person, at most. -#}

@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -227,9 +228,12 @@ def fit_data_driven(data: PersonDays, seed: int = 0) -> DataDrivenFit:
     fit_error = np.full(len(data.channels) + 1, np.nan)
     if is_learned:
         columns = _Columns.of(data, order)
-        credits[:, order], fit_error[1 + order], fit_error[0], quality = _learn(
-            data, columns, scored, weight, seed
-        )
+        # Tables this small gain nothing from several threads, which wait for each other by turning
+        # in circles: beside other work on the same cores that takes many times as long.
+        with threadpool_limits(limits=1, user_api="openmp"):
+            credits[:, order], fit_error[1 + order], fit_error[0], quality = _learn(
+                data, columns, scored, weight, seed
+            )
         diagnostics |= quality
     else:
         earning = data.is_touched[scored] & ~data.is_behaviour

@@ -95,14 +95,52 @@ lasting as (
 
 ),
 
+conversion_counts as (
+
+    select
+        conversion_type,
+        count(*) as conversions
+    from conversions
+    group by conversion_type
+
+),
+
+{% set drawn = drawn_person_days() %}
+amounts as (
+
+    -- Instants to draw in each of the two ways.
+    select
+        0.5 * least(
+            greatest({{ drawn.per_conversion }} * coalesce(max(conversions), 0), {{ drawn.least }}),
+            {{ drawn.most }}
+        ) as instants
+    from conversion_counts
+
+),
+
+touch_counts as (
+
+    select count(*) as touches
+    from touchpoints
+
+),
+
+risk as (
+
+    select {{ exact_sum('days_left') }} as days
+    from lasting
+
+),
+
 rates as (
 
     -- Instants to draw per person-day, and per touch.
     select
-        {{ drawn_person_days() }} / 2.0 / nullif({{ exact_sum('days_left') }}, 0) as per_day,
-        (select least(1.0, {{ drawn_person_days() }} / 2.0 / nullif(count(*), 0)) from touchpoints)
-            as per_touch
-    from lasting
+        amounts.instants / nullif(risk.days, 0) as per_day,
+        least(1.0, amounts.instants / nullif(touch_counts.touches, 0)) as per_touch
+    from amounts
+    cross join touch_counts
+    cross join risk
 
 ),
 
