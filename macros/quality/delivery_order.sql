@@ -6,7 +6,7 @@
     {%- set orders = {
         'sessions': [
             'started_at', 'user_id', 'channel', 'traffic_source', 'medium', 'campaign',
-            'holder_engagement', 'closer_engagement', 'impression_interaction', 'traffic'
+            'holder_engagement', 'closer_engagement', 'impression_interaction', 'raw_row'
         ],
         'conversions': ['converted_at', 'user_id', 'conversion_type', 'revenue', 'currency'],
         'calls': ['called_at', 'raw_row'],
