@@ -40,6 +40,8 @@ PEOPLE: Tables = {
         ("loop", "2024-02-01", "Lea", "2127365008", "2127365009", "lea@northwind-mail.com"),
         *((f"desk-{n}", "2024-02-01", f"Name{n}", "2127365010", "", "") for n in range(4)),
         ("kiosk-own", "2024-02-01", "Max", "2127365011", "", ""),
+        ("planned", "2199-01-01", "Nia", "2127365014", "", ""),
+        ("epoch", "1970-01-01", "Ole", "", "", ""),
     ],
     "calls": [
         ("join-k", "2024-01-03", "212.736.5001", "", "join-u", "phone"),
@@ -58,6 +60,10 @@ PEOPLE: Tables = {
         ("odd-4", "2024-01-03", "5555555555", "none@none.com", "", "phone"),
         ("odd-5", "2024-01-03", "2127365012", "", "", "phone"),
         ("odd-6", "2024-01-04", "(212) 736-5012", "", "", "phone"),
+        ("odd-7", "2024-01-03", "2127365001" * 5, "", "", "phone"),
+        ("odd-8", "2024-01-03", "", "le a@northwind-mail.com", "", "phone"),
+        ("planned-k", "2024-03-03", "2127365014", "", "", "phone"),
+        ("script-k", "2024-03-03", "(٢١٢) ٧٣٦-٥٠١١", "", "", "phone"),  # noqa: RUF001
     ],
     "identity_links": [
         ("loop-1", "2024-02-02", "login", "loop-u", "loop", "2127365009", "", ""),
@@ -234,6 +240,21 @@ def test_customers_without_contacts_and_guests_are_persons(people: Build) -> Non
     assert person["call", "undated-k"] == person["user", "undated-u"] == "customer:undated"
 
 
+def test_digits_of_any_script_are_the_same_number(people: Build) -> None:
+    assert persons(people)["call", "script-k"] == "customer:kiosk-own"
+
+
+def test_a_customer_of_a_time_that_cannot_be_is_one_without_a_time(people: Build) -> None:
+    assert people.rows(
+        "select person_id, first_seen_at::date::varchar, last_seen_at::date::varchar "
+        "from marts.dim_persons "
+        "where customer_id in ('planned', 'epoch') order by person_id"
+    ) == [
+        ("customer:epoch", None, None),
+        ("customer:planned", "2024-03-03", "2024-03-03"),
+    ]
+
+
 def test_unmatched_interactions_say_why(people: Build) -> None:
     outcomes: dict[str, str] = dict(
         people.rows(
@@ -252,12 +273,14 @@ def test_unmatched_interactions_say_why(people: Build) -> None:
         "odd-4": "placeholder_email",
         "odd-5": "no_customer_has_it",
         "odd-6": "no_customer_has_it",
+        "odd-7": "not_a_phone_number",
+        "odd-8": "not_an_email_address",
     }
     assert persons(people)["call", "odd-6"] == persons(people)["call", "odd-5"] == "call:odd-5"
     assert people.rows(
         "select sum(interactions), round(sum(match_rate), 4), count(matchable), count(recall) "
         "from marts.rpt_match_quality where entity = 'call'"
-    ) == [(10_015, round(10_006 / 10_015, 4), 0, 0)]
+    ) == [(10_019, round(10_008 / 10_019, 4), 0, 0)]
 
 
 def test_later_and_unrelated_rows_and_another_key_change_no_person(

@@ -112,8 +112,7 @@ touchpoints as (
     from customers
     where
         traffic is not null
-        and {{ is_plausible_time('created_at') }}
-        and not ({{ is_in_the_future('created_at') }})
+        and created_at is not null
 
 ),
 

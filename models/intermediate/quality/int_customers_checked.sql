@@ -12,7 +12,13 @@ final as (
     select
         source,
         customer_id,
-        created_at,
+        -- A customer is one whenever the record was made: a wrong time is left out, not the row.
+        case
+            when
+                {{ is_plausible_time('created_at') }}
+                and not ({{ is_in_the_future('created_at') }})
+                then created_at
+        end as created_at,
         referral_source_id,
         first_name,
         last_name,
