@@ -17,15 +17,35 @@ TABLES: Mapping[str, tuple[str, list[tuple[object, ...]]]] = {
     ),
     "conversions": ("conversion_id,user_id,converted_at,revenue", []),
     "calls": (
-        "id,start_time,customer_phone_number,email,source,referral,duration",
+        "id,start_time,customer_phone_number,email,source,referral,duration,visitor_sid,source_name",
         [
-            (1, "2024-01-01T09:00:00-05:00", "(212) 736-5000", "", "Google Ads", "7", 61),
-            (1, "2024-01-02 09:00", "(212) 736-5000", "", "Google Ads", "7", 61),
-            ("", "2024-01-02 09:00", "(212) 736-5000", "", "", "", ""),
-            (2, "1970-01-01", "", "", "", "", ""),
-            (3, "2199-01-01", "", "", "", "", ""),
-            (4, "whenever", "", "", "", "", ""),
-            (5, "2024-01-02 09:00", None, "a@b@c", "", "", "long"),
+            (
+                1,
+                "2024-01-01T09:00:00-05:00",
+                "(212) 736-5000",
+                "",
+                "Google Ads",
+                "7",
+                61,
+                "u1",
+                "Google Ads 1",
+            ),
+            (
+                1,
+                "2024-01-02 09:00",
+                "(212) 736-5000",
+                "",
+                "Google Ads",
+                "7",
+                61,
+                "u1",
+                "Google Ads 1",
+            ),
+            ("", "2024-01-02 09:00", "(212) 736-5000", "", "", "", "", "", ""),
+            (2, "1970-01-01", "", "", "", "", "", "", ""),
+            (3, "2199-01-01", "", "", "", "", "", "", ""),
+            (4, "whenever", "", "", "", "", "", "", ""),
+            (5, "2024-01-02 09:00", None, "a@b@c", "", "", "long", "", ""),
         ],
     ),
     "customers": (
@@ -147,10 +167,19 @@ def test_columns_are_found_by_the_names_of_the_trade(tmp_path: Path) -> None:
     built = _build(tmp_path, _folder(tmp_path / "input"))
     assert built.rows(
         "select call_id, called_at::varchar, phone, traffic_source, referral_source_id, "
-        "duration_seconds from restricted.int_calls order by call_id"
+        "duration_seconds, user_id, tracking_label from restricted.int_calls order by call_id"
     ) == [
-        ("1", "2024-01-01 14:00:00", "(212) 736-5000", "Google Ads", "7", 61.0),
-        ("5", "2024-01-02 09:00:00", None, None, None, None),
+        (
+            "1",
+            "2024-01-01 14:00:00",
+            "(212) 736-5000",
+            "Google Ads",
+            "7",
+            61.0,
+            "u1",
+            "Google Ads 1",
+        ),
+        ("5", "2024-01-02 09:00:00", None, None, None, None, None, None),
     ]
     assert built.rows(
         "select customer_id, list_filter(phones, lambda phone: phone != ''), emails[1] "
