@@ -213,11 +213,11 @@ class Origin:
 ORIGINS: Mapping[str, tuple[Origin, ...]] = {
     "Paid Search Brand": (Origin("google", "brand_cpc", "google-ads-brand", "gclid"),),
     "Paid Search Non Brand": (
-        Origin("google", "cpc", "google-ads", "gclid"),
-        Origin("bing", "cpc", "microsoft-ads", "msclkid"),
+        Origin("google", "nonbrand_cpc", "google-ads", "gclid"),
+        Origin("bing", "nonbrand_cpc", "microsoft-ads", "msclkid"),
     ),
-    "Paid Social": (Origin("facebook", "paid_social", "facebook-ads", "fbclid"),),
-    "Display Retargeting": (Origin("criteo", "display", "criteo"),),
+    "Paid Social": (Origin("linkedin", "paid_social", "linkedin-ads", "li_fat_id"),),
+    "Display Retargeting": (Origin("criteo", "display_retargeting", "criteo"),),
     "Newsletter & Email": (Origin("newsletter", "email", "newsletter"),),
     "Affiliate & Partnerships": (Origin("partner", "affiliate", "partner"),),
     "Organic Search": (Origin("google", "organic", "google"),),
@@ -225,7 +225,8 @@ ORIGINS: Mapping[str, tuple[Origin, ...]] = {
     "Podcast": (Origin("podcast", "audio", "podcast"),),
 }
 """Where the touches of each channel come from, any of several alike. Source and medium together
-tell the channel. A channel that is not listed is its own source, with the medium (not set)."""
+tell the channel, also to the rules of the seed channel_rules. A channel that is not listed is its
+own source, with the medium (not set)."""
 
 
 @dataclass(frozen=True)
@@ -236,19 +237,19 @@ class CustomerRecords:
     sessions, of calls or of identity_links with the kind form, at the same time. Calls and forms
     say where they come from by source and medium, as `ORIGINS` has it:
 
-    ======================== ============================ =======================
-    channel                  (source, medium)             on the landing page
-    ======================== ============================ =======================
-    Paid Search Brand        (google, brand_cpc)          gclid
-    Paid Search Non Brand    (google, cpc) or (bing, cpc) gclid or msclkid
-    Paid Social              (facebook, paid_social)      fbclid
-    Display Retargeting      (criteo, display)
+    ======================== ============================= ===================
+    channel                  (source, medium)              on the landing page
+    ======================== ============================= ===================
+    Paid Search Brand        (google, brand_cpc)           gclid
+    Paid Search Non Brand    (google/bing, nonbrand_cpc)   gclid or msclkid
+    Paid Social              (linkedin, paid_social)       li_fat_id
+    Display Retargeting      (criteo, display_retargeting)
     Newsletter & Email       (newsletter, email)
     Affiliate & Partnerships (partner, affiliate)
     Organic Search           (google, organic)
     Direct                   ((direct), (none))
     Podcast                  (podcast, audio)
-    ======================== ============================ =======================
+    ======================== ============================= ===================
 
     Attributes
     ----------

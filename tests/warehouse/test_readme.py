@@ -26,10 +26,19 @@ def test_a_number_can_be_traced_to_its_rows(demo: Build) -> None:
         demo.rows(query) for query in block.split(";") if query.strip()
     )
     (credited,) = number
-    assert credited[0] == pytest.approx(13.3, abs=0.05)
+    assert credited[0] == pytest.approx(14.2, abs=0.05)
     assert len(credits) > 1
     assert len(journey) == 3
     assert len(session) == len(conversion) == 1
+
+
+def test_the_demos_calls_and_forms_count_to_the_channels_that_its_spend_names(demo: Build) -> None:
+    channels: dict[bool, set[str]] = {True: set(), False: set()}
+    for is_session, channel in demo.rows(
+        "select distinct touchpoint_type = 'session', channel from intermediate.int_touchpoints"
+    ):
+        channels[is_session].add(channel)
+    assert channels[False] == channels[True]
 
 
 def test_every_mart_is_listed_and_every_listed_mart_is_there(demo: Build) -> None:

@@ -101,7 +101,7 @@ expected as (
 
 ),
 
-final as (
+compared as (
 
     select
         channel,
@@ -109,6 +109,27 @@ final as (
         coalesce(mass / nullif(found_touches * expected_mass, 0), 1.0) as follow_ratio,
         coalesce(mass_std_error / nullif(found_touches * expected_mass, 0), 0.0) as std_error
     from expected
+
+),
+
+common as (
+
+    -- Where cookies are lost, a person falls apart into some that each live a short time, and
+    -- touches of every channel come close together. That much says nothing of one channel.
+    select greatest(1.0, min(follow_ratio + std_error)) as ratio
+    from compared
+
+),
+
+final as (
+
+    select
+        compared.channel,
+        compared.sampled_touches,
+        compared.follow_ratio / common.ratio as follow_ratio,
+        compared.std_error / common.ratio as std_error
+    from compared
+    cross join common
 
 )
 
