@@ -99,8 +99,11 @@ final as (
         revenue,
         revenue - cast(spend as double) as profit,
         {{ cpo('spend', 'conversions') }} as cpo,
-        {{ cpo('spend', 'conversions_high') }} as cpo_low,
-        {{ cpo('spend', 'conversions_low') }} as cpo_high,
+        -- Spend that comes back, by a correction, costs least where conversions are fewest.
+        {{ cpo('spend', 'case when spend < 0 then conversions_low else conversions_high end') }}
+            as cpo_low,
+        {{ cpo('spend', 'case when spend < 0 then conversions_high else conversions_low end') }}
+            as cpo_high,
         case when is_paid then {{ roas('revenue', 'spend') }} end as roas,
         {% for bound, least in {'low': 'least', 'high': 'greatest'}.items() %}
         case
