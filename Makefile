@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := data/demo/truth.parquet
+BUILT_DEMO := target/test.duckdb
 
 # Settings of a build as YAML, for example: make build VARS='{lookback_days: 30}'
 VARS ?= {}
@@ -29,8 +30,8 @@ build: $(INSTALLED) ## build the warehouse and print the channel report
 test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, pytest
 	@mkdir -p target
 	@echo "dbt build on the demo: models, unit tests and data tests …"
-	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=target/test.duckdb $(BIN)/dbt --quiet build
-	$(BIN)/pytest --numprocesses 2
+	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=$(BUILT_DEMO) $(BIN)/dbt --quiet build
+	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2
 
 lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
@@ -63,5 +64,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 		'extension_directory': '.venv/duckdb_extensions'}))"
 	@touch $@
 
-$(DEMO): | $(INSTALLED)
+$(DEMO): src/tributary/simulation.py src/tributary/customer_records.py | $(INSTALLED)
 	$(BIN)/tributary simulate

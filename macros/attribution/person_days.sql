@@ -14,6 +14,12 @@
     {{ return(8) }}
 {% endmacro %}
 
+{#- Moments drawn after the touches of one person, about, at most: each of them meets all touches
+    before it, and somebody who calls ten thousand times must not cost a hundred million pairs. -#}
+{% macro drawn_after_touches_per_person() %}
+    {{ return(200) }}
+{% endmacro %}
+
 {#- Conversions of one type that the data-driven model learns from, at most; more are sampled. -#}
 {% macro learned_conversions() %}
     {{ return(20000) }}

@@ -50,7 +50,11 @@ people as (
         ends_at,
         {{ days_between('begins_at', 'ends_at') }} as days_at_risk,
         {{ hazard_sampled_moments() }}.0 / count(*) over () as moments_per_person,
-        least({{ hazard_sampled_moments() }}.0 / sum(touches) over (), 1.0) as moments_per_touch
+        least(
+            {{ hazard_sampled_moments() }}.0 / sum(touches) over (),
+            1.0,
+            {{ drawn_after_touches_per_person() }}.0 / touches
+        ) as moments_per_touch
     from entered
 
 ),
@@ -86,7 +90,21 @@ person_moments as (
 
 touch_rates as (
 
-    select distinct moments_per_touch from people
+    select max(moments_per_touch) as moments_per_touch
+    from people
+
+),
+
+crowded as (
+
+    -- Few: the other touches are not joined to their persons.
+    select
+        people.source,
+        people.person_id,
+        people.moments_per_touch
+    from people
+    cross join touch_rates
+    where people.moments_per_touch < touch_rates.moments_per_touch
 
 ),
 
@@ -101,10 +119,14 @@ touch_draws as (
         touchpoints.touched_at
     from touchpoints
     cross join touch_rates
+    left join crowded
+        on
+            touchpoints.source = crowded.source
+            and touchpoints.person_id = crowded.person_id
     where
         -- A quotient, so that no engine sorts all touches in order to compare them with one number.
         {{ hashed_uniform("concat('draw ', touchpoints.source, '/', touchpoint_id)") }}
-        / touch_rates.moments_per_touch < 1
+        / coalesce(crowded.moments_per_touch, touch_rates.moments_per_touch) < 1
 
 ),
 

@@ -61,6 +61,7 @@ people as (
     select
         source,
         person_id,
+        count(*) as touches,
         min(touched_at) as entered_at
     from touchpoints
     group by source, person_id
@@ -73,6 +74,7 @@ at_risk as (
     select
         people.source,
         people.person_id,
+        people.touches,
         people.entered_at,
         {%- if start_date() %}
         greatest(people.entered_at, timestamp '{{ start_date() }}') as begins_at,
@@ -163,7 +165,8 @@ paced as (
         lasting.ended_at,
         lasting.days_left,
         least(rates.per_day, {{ drawn_per_person() }} / lasting.days_left) as per_day,
-        rates.per_touch
+        least(rates.per_touch, {{ drawn_after_touches_per_person() }}.0 / lasting.touches)
+            as per_touch
     from lasting
     cross join rates
 
@@ -210,10 +213,13 @@ drawn_after_touches as (
             else {{ person_day_scales()[1] }}
         end as days_after
     from touchpoints
-    cross join rates
+    inner join paced
+        on
+            touchpoints.source = paced.source
+            and touchpoints.person_id = paced.person_id
     where
         {{ uniform_hash('touch', ['touchpoints.source', 'touchpoints.touchpoint_id']) }}
-        < rates.per_touch
+        / paced.per_touch < 1
 
 ),
 
