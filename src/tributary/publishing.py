@@ -1,0 +1,285 @@
+"""Publish the marts of a warehouse as one generation, which readers see whole or not at all.
+
+A folder of publications looks like this::
+
+    current -> generations/20240301T060000.123Z-1f2e3d
+    generations/20240301T060000.123Z-1f2e3d/   one per publication, never changed afterwards
+        manifest.json                          what made it
+        tributary.duckdb                       the marts as tables of the schema marts
+        fct_conversions.parquet ...            the marts, one file each
+
+A generation is written into a folder whose name begins with `.partial-`, brought to disk, renamed,
+and only then does `current` point to it, by one rename. So whoever is killed at whatever moment
+leaves the last publication as it was, and at most a folder that `remove_leftovers` recognises.
+Whoever calls these functions sees to it that nobody else publishes into the folder meanwhile
+(`tributary.build_lock`).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+SCHEMA = "marts"
+HISTORY = "rpt_runs"
+MANIFEST = "manifest.json"
+CURRENT = "current"
+GENERATIONS = "generations"
+PARTIAL = ".partial-"
+
+STORAGE_VERSION = "v1.0.0"
+"""Of the DuckDB file: clients of DuckDB 1.0 (June 2024) and later open it."""
+
+_PUBLICATION = '"publication under way"'
+_COPY_OPTIONS = "format parquet, compression zstd"
+
+
+@dataclass(frozen=True)
+class PublishedMart:
+    """A mart as it was published: rows, bytes of its Parquet file and their SHA-256 (hex)."""
+
+    row_count: int
+    byte_count: int
+    sha256: str
+
+
+def new_generation(moment: datetime) -> str:
+    """Name a generation: its UTC time, by which names sort, and six random hexadecimal digits."""
+    utc = moment.astimezone(UTC)
+    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03d}Z-{secrets.token_hex(3)}"
+
+
+def current_generation(folder: Path) -> str | None:
+    """Name the generation that `current` points to; None where nothing is published."""
+    target = folder / CURRENT
+    return target.readlink().name if target.is_symlink() else None
+
+
+def generations(folder: Path) -> list[str]:
+    """Name the generations that are kept, oldest first."""
+    home = folder / GENERATIONS
+    if not home.is_dir():
+        return []
+    return sorted(path.name for path in home.iterdir() if not path.name.startswith("."))
+
+
+def published_file(warehouse: Path) -> Path | None:
+    """Find the DuckDB file in which the marts of a warehouse are published.
+
+    The path leads through `current`, so it names whatever is published when it is opened; it is one
+    generation from then on, because an open file stays whole when its generation is pruned.
+
+    Parameters
+    ----------
+    warehouse
+        The working file of the builds.
+
+    Returns
+    -------
+    Path | None
+        None where nothing is published beside it.
+    """
+    path = warehouse.parent / CURRENT / warehouse.name
+    return path if path.is_file() else None
+
+
+def publish(
+    build: Path,
+    folder: Path,
+    generation: str,
+    marts: Sequence[str],
+    manifest: Mapping[str, Any],
+    history: pa.Table,
+    file_name: str = "tributary.duckdb",
+) -> dict[str, PublishedMart]:
+    """Write a generation and make it the current one.
+
+    Rows are sorted by all columns from left to right, so that a Parquet file has the same bytes
+    whatever order the build left the rows in and however many threads write them.
+
+    Parameters
+    ----------
+    build
+        DuckDB file with the marts in its schema `marts`; it is only read.
+    folder
+        Where generations are.
+    generation
+        Its name, as from `new_generation`; must not be there yet.
+    marts
+        Names of the tables to publish; nothing else leaves the build.
+    manifest
+        What made this generation, as JSON; rows and hashes of the marts are added under `marts`.
+    history
+        All runs including this one; published as the mart `rpt_runs`.
+    file_name
+        Of the DuckDB file.
+
+    Returns
+    -------
+    dict[str, PublishedMart]
+        By name of the mart, `rpt_runs` not among them: its times differ from run to run.
+
+    Raises
+    ------
+    OSError, duckdb.Error
+        If something cannot be read or written; `current` is then as it was and no part of the
+        generation is left.
+    """
+    home = folder / GENERATIONS
+    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    partial = home / f"{PARTIAL}{generation}"
+    partial.mkdir(mode=0o755)
+    try:
+        published = _write_marts(build, partial, marts, history, file_name)
+        content = {**manifest, "marts": {name: asdict(mart) for name, mart in published.items()}}
+        (partial / MANIFEST).write_text(
+            json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        # Published files are never changed. Without the right to write, a client that forgets to
+        # open the DuckDB file read-only is refused, where it would lock all others out.
+        mode = partial.stat().st_mode & 0o444
+        for path in partial.iterdir():
+            path.chmod(mode)
+            _bring_to_disk(path)
+        _bring_to_disk(partial)
+        partial.rename(home / generation)
+        _bring_to_disk(home)
+        make_current(folder, generation)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        if current_generation(folder) != generation:
+            shutil.rmtree(home / generation, ignore_errors=True)
+        raise
+    return published
+
+
+def make_current(folder: Path, generation: str) -> None:
+    """Let `current` point to a generation that is there, by one rename."""
+    link = folder / f"{PARTIAL}{CURRENT}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path(GENERATIONS) / generation)
+    link.rename(folder / CURRENT)
+    _bring_to_disk(folder)
+
+
+def prune(folder: Path, keep: int) -> list[str]:
+    """Remove all but the newest generations, and never the one that `current` points to.
+
+    Parameters
+    ----------
+    folder
+        Where generations are.
+    keep
+        How many stay; at least 1.
+
+    Returns
+    -------
+    list[str]
+        The generations removed.
+    """
+    if keep < 1:
+        raise ValueError(f"keep is {keep}; at least 1 generation stays.")
+    current = current_generation(folder)
+    removed = [name for name in generations(folder)[:-keep] if name != current]
+    for name in removed:
+        remove_generation(folder, name)
+    return removed
+
+
+def remove_generation(folder: Path, generation: str) -> None:
+    """Remove a generation; one that is killed while it does so leaves a leftover, not a half."""
+    path = folder / GENERATIONS / generation
+    partial = path.with_name(f"{PARTIAL}{generation}")
+    path.rename(partial)
+    shutil.rmtree(partial)
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove what builds that were killed left half made, and return it."""
+    leftovers = sorted(
+        path for home in (folder, folder / GENERATIONS) for path in home.glob(f"{PARTIAL}*")
+    )
+    for path in leftovers:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return leftovers
+
+
+def _write_marts(
+    build: Path, partial: Path, marts: Iterable[str], history: pa.Table, file_name: str
+) -> dict[str, PublishedMart]:
+    """Write the DuckDB file and the Parquet files of a generation into its folder."""
+    published = {}
+    with _publication(build, partial / file_name, partial / "spill") as connection:
+        for name in sorted(marts):
+            connection.execute(
+                f"create table {_mart(name)} as "  # noqa: S608 - names are quoted
+                f"select * from {_quoted(build.stem)}.{SCHEMA}.{_quoted(name)} order by all"
+            )
+            path = partial / f"{name}.parquet"
+            row_count = _copy(connection, name, path)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            published[name] = PublishedMart(row_count, path.stat().st_size, digest)
+        connection.register("history", history)
+        connection.execute(f"create table {_mart(HISTORY)} as from history")
+        _copy(connection, HISTORY, partial / f"{HISTORY}.parquet")
+    return published
+
+
+@contextmanager
+def _publication(build: Path, output: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a build for reading and a new DuckDB file for writing, which is closed whole."""
+    with duckdb.connect(config={"temp_directory": str(spill)}) as connection:
+        # Marts that are views name the database they are of, which DuckDB calls by its file.
+        connection.execute(f"attach {_text(build)} as {_quoted(build.stem)} (read_only)")
+        connection.execute(
+            f"attach {_text(output)} as {_PUBLICATION} (storage_version '{STORAGE_VERSION}')"
+        )
+        connection.execute(f"create schema {_PUBLICATION}.{SCHEMA}")
+        yield connection
+        connection.execute(f"checkpoint {_PUBLICATION}")
+        connection.execute(f"detach {_PUBLICATION}")
+    if spill.exists():
+        shutil.rmtree(spill)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> int:
+    """Write a published table as Parquet, in the order of its rows, and count them."""
+    ((row_count,),) = connection.execute(
+        f"copy {_mart(name)} to {_text(path)} ({_COPY_OPTIONS})"
+    ).fetchall()
+    return int(row_count)
+
+
+def _mart(name: str) -> str:
+    return f"{_PUBLICATION}.{SCHEMA}.{_quoted(name)}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _bring_to_disk(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,320 @@
+"""A generation is published whole or not at all, whoever reads, kills or fills the disk."""
+
+import errno
+import hashlib
+import json
+import os
+import resource
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from processes import PROCESSES
+from tributary.build_lock import BuildRunningError, build_lock
+from tributary.publishing import (
+    GENERATIONS,
+    MANIFEST,
+    current_generation,
+    generations,
+    make_current,
+    new_generation,
+    prune,
+    publish,
+    published_file,
+    remove_leftovers,
+)
+
+FILE = "tributary.duckdb"
+HISTORY = pa.table({"run_id": ["one", "two"]})
+MARTS = ("fct_one", "fct_two")
+ROWS = 4_000
+
+
+def generation(number: int) -> str:
+    """Name generations so that they sort by number."""
+    return new_generation(datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=number))
+
+
+def make_build(path: Path, number: int, rows: int = ROWS) -> Path:
+    """Make a build whose two marts say in every row which build they are of."""
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as build:
+        build.execute("create schema marts; create schema restricted")
+        build.execute("create table restricted.people as select 'someone@example.org' as email")
+        build.execute("create table marts.not_of_this_project as select 1 as one")
+        for mart in MARTS:
+            build.execute(
+                f"create table marts.{mart} as select {number} as build, hash(range) as id, "
+                f"['a', 'b'] as path, 0.1::decimal(38, 10) as revenue from range({rows})"
+            )
+    return path
+
+
+def publish_build(build: Path, folder: Path, name: str) -> None:
+    publish(build, folder, name, MARTS, {"run_id": name}, HISTORY, FILE)
+
+
+def publish_on_and_on(builds: list[Path], folder: Path, first: int) -> None:
+    """Publish one build after another, as cleanly as `tributary build` does, until killed."""
+    (folder / "started").touch()
+    for number in count(first):
+        remove_leftovers(folder)
+        publish_build(builds[number % len(builds)], folder, generation(number))
+        prune(folder, 3)
+
+
+def build_of(folder: Path) -> int:
+    """Which build is published; fails unless what is published is whole."""
+    home = folder / GENERATIONS / str(current_generation(folder))
+    manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
+    assert manifest["run_id"] == home.name
+    assert {path.name for path in home.iterdir()} == {
+        FILE, MANIFEST, "rpt_runs.parquet", *(f"{mart}.parquet" for mart in MARTS)
+    }  # fmt: skip
+    builds = set()
+    with duckdb.connect(str(home / FILE), read_only=True) as connection:
+        for mart in MARTS:
+            path = home / f"{mart}.parquet"
+            assert (
+                hashlib.sha256(path.read_bytes()).hexdigest() == manifest["marts"][mart]["sha256"]
+            )
+            for relation in (f"marts.{mart}", f"read_parquet('{path}')"):
+                builds |= set(
+                    connection.execute(
+                        f"select build, count(*) from {relation} group by 1"
+                    ).fetchall()
+                )
+    ((build, rows),) = builds
+    assert rows == ROWS
+    return int(build)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where generation 0 is published."""
+    build = make_build(tmp_path / "build.duckdb", 0)
+    publish_build(build, tmp_path, generation(0))
+    yield tmp_path
+    # Killed processes included, nobody leaves anything that the next run does not recognise.
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.rglob(".partial-*")) == []
+
+
+def test_only_named_marts_are_published(folder: Path) -> None:
+    file = published_file(folder / FILE)
+    assert file is not None
+    with duckdb.connect(str(file), read_only=True) as connection:
+        tables = connection.execute(
+            "select table_schema, table_name from information_schema.tables order by all"
+        ).fetchall()
+        assert tables == [("marts", name) for name in (*MARTS, "rpt_runs")]
+        assert connection.execute("select * from marts.rpt_runs").fetchall() == [("one",), ("two",)]
+    for path in (folder / GENERATIONS).rglob("*.*"):
+        assert b"someone@example.org" not in (path.read_bytes() if path.is_file() else b"")
+
+
+def test_nobody_can_change_what_is_published(folder: Path) -> None:
+    home = folder / "current"
+    assert stat.S_IMODE(home.stat().st_mode) & 0o022 == 0
+    for path in home.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o333 == 0, path
+
+
+def test_older_clients_can_open_the_file(folder: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{folder / 'current' / FILE}' as published (read_only)")
+        ((tags,),) = connection.execute(
+            "select tags from duckdb_databases() where database_name = 'published'"
+        ).fetchall()
+    assert tags["storage_version"].startswith("v1.0.0")
+
+
+def test_bytes_depend_on_rows_alone(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(1).permutation(150_000)
+    hashes = []
+    for seed, threads in ((1, 1), (2, 4)):
+        build = tmp_path / f"{seed}.duckdb"
+        shuffled = np.random.default_rng(seed).permutation(numbers)
+        with duckdb.connect(str(build), config={"threads": threads}) as connection:
+            connection.register("numbers", pa.table({"number": shuffled}))
+            connection.execute(
+                "create schema marts; create table marts.fct as select number % 1000 as day, "
+                "case when number % 7 = 0 then null else hash(number)::varchar end as name, "
+                "number / 3 as share, [number, null] as path from numbers"
+            )
+        published = publish(build, tmp_path, f"{seed}", ["fct"], {}, HISTORY, FILE)
+        hashes.append(published["fct"].sha256)
+    assert hashes[0] == hashes[1]
+
+
+def test_an_empty_mart_and_no_mart_at_all_are_published(tmp_path: Path) -> None:
+    build = make_build(tmp_path / "build.duckdb", 1, rows=0)
+    published = publish(build, tmp_path, "one", MARTS, {}, HISTORY, FILE)
+    assert [mart.row_count for mart in published.values()] == [0, 0]
+    assert publish(build, tmp_path, "two", [], {}, HISTORY, FILE) == {}
+    assert current_generation(tmp_path) == "two"
+
+
+def test_pruning_keeps_the_newest_and_the_current_one(folder: Path) -> None:
+    build = folder / "build.duckdb"
+    for number in range(1, 5):
+        publish_build(build, folder, generation(number))
+    names = generations(folder)
+    make_current(folder, names[1])
+    assert prune(folder, 2) == [names[0], names[2]]
+    assert generations(folder) == [names[1], names[3], names[4]]
+    assert current_generation(folder) == names[1]
+    with pytest.raises(ValueError, match="keep is 0"):
+        prune(folder, 0)
+
+
+def test_an_open_file_outlives_its_generation(folder: Path) -> None:
+    file = published_file(folder / FILE)
+    with duckdb.connect(str(file), read_only=True) as connection:
+        publish_build(make_build(folder / "build.duckdb", 1), folder, generation(1))
+        prune(folder, 1)
+        assert len(generations(folder)) == 1
+        for mart in MARTS:
+            builds = connection.execute(f"select distinct build from marts.{mart}").fetchall()
+            assert builds == [(0,)]
+    assert build_of(folder) == 1
+
+
+def read_from_files(folder: Path, reads: int) -> None:
+    """Read two marts of the DuckDB file by its path through `current`, as BI tools do."""
+    for _ in range(reads):
+        with duckdb.connect(
+            str(folder / "current" / FILE), read_only=True, config={"threads": 1}
+        ) as connection:
+            ((one, two),) = connection.execute(
+                "select min(one.build), max(two.build) "
+                "from marts.fct_one as one cross join marts.fct_two as two"
+            ).fetchall()
+        assert one == two
+
+
+def read_from_parquet(folder: Path, reads: int) -> None:
+    """Read two Parquet files of the folder that `current` leads to."""
+    for _ in range(reads):
+        home = (folder / "current").resolve()
+        one, two = (
+            pyarrow.parquet.read_table(home / f"{mart}.parquet", use_threads=False)["build"]
+            for mart in MARTS
+        )
+        assert one.unique() == two.unique()
+
+
+def test_thousands_of_reads_during_publications_neither_fail_nor_are_torn(tmp_path: Path) -> None:
+    builds = [make_build(tmp_path / f"{number}.duckdb", number, rows=9) for number in range(3)]
+    publish_build(builds[0], tmp_path, generation(0))
+    readers = [
+        PROCESSES.Process(target=read_from_files, args=(tmp_path, 250)),
+        PROCESSES.Process(target=read_from_parquet, args=(tmp_path, 1_750)),
+    ]
+    for reader in readers:
+        reader.start()
+    published = 0
+    while any(reader.is_alive() for reader in readers):
+        published += 1
+        publish_build(builds[published % 3], tmp_path, generation(published))
+        prune(tmp_path, 20)
+    assert [reader.exitcode for reader in readers] == [0, 0]
+    assert published > 20
+
+
+def test_a_publication_killed_at_any_moment_leaves_a_whole_one(folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    builds = [make_build(folder / f"{number}.duckdb", number) for number in range(3)]
+    kills, half_made = 20, 0
+    for kill in range(kills):
+        publisher = PROCESSES.Process(
+            target=publish_on_and_on, args=(builds, folder, 100 * kill + 1)
+        )
+        publisher.start()
+        while not (folder / "started").exists():
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.08))
+        publisher.kill()
+        publisher.join()
+        (folder / "started").unlink()
+        half_made += bool(list(folder.rglob(".partial-*")))
+        assert current_generation(folder) in generations(folder)[-2:]
+        assert build_of(folder) in range(3)
+    assert half_made > kills / 4
+    assert current_generation(folder) != generation(0)
+    # The next run needs no help.
+    remove_leftovers(folder)
+    publish_build(builds[1], folder, generation(9_999))
+    assert build_of(folder) == 1
+
+
+def publish_on_a_full_disk(build: Path, folder: Path, most_bytes: int) -> None:
+    """Publish where no file can grow beyond a size: exit with 3 if that is said."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    try:
+        publish_build(build, folder, generation(1))
+    except (OSError, duckdb.Error):
+        os._exit(3)
+
+
+@pytest.mark.parametrize("most_bytes", [0, 1_000, 20_000, 200_000, 300_000])
+def test_a_full_disk_leaves_the_last_publication(folder: Path, most_bytes: int) -> None:
+    build = make_build(folder / "build.duckdb", 1)
+    publisher = PROCESSES.Process(target=publish_on_a_full_disk, args=(build, folder, most_bytes))
+    publisher.start()
+    publisher.join()
+    assert publisher.exitcode == 3
+    assert build_of(folder) == 0
+    assert len(generations(folder)) == 1
+    publish_build(build, folder, generation(2))
+    assert build_of(folder) == 1
+
+
+def test_what_cannot_become_current_is_not_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_a_full_disk(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = generations(folder)
+    monkeypatch.setattr("tributary.publishing.make_current", on_a_full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        publish_build(folder / "build.duckdb", folder, generation(1))
+    assert generations(folder) == before
+    assert build_of(folder) == 0
+
+
+def hold_lock(folder: Path, seconds: float) -> None:
+    with build_lock(folder) as lock:
+        lock.name_holders(os.getpid(), 12)
+        (folder / "held").touch()
+        time.sleep(seconds)
+
+
+def test_a_second_build_is_refused_or_waits(tmp_path: Path) -> None:
+    holder = PROCESSES.Process(target=hold_lock, args=(tmp_path, 60))
+    holder.start()
+    while not (tmp_path / "held").exists():
+        time.sleep(0.01)
+    with (
+        pytest.raises(
+            BuildRunningError, match=rf"process {holder.pid} and 12, since 20\d\d-.* UTC"
+        ),
+        build_lock(tmp_path),
+    ):
+        pass
+    # Whoever is killed holds nothing any more.
+    holder.kill()
+    with build_lock(tmp_path, wait=True), pytest.raises(BuildRunningError), build_lock(tmp_path):
+        pass
+    with build_lock(tmp_path):
+        pass
