@@ -22,9 +22,8 @@ ifneq (,$(findstring demo,$(SOURCES)))
 build: $(DEMO)
 endif
 
-build: $(INSTALLED) ## build the warehouse and print the channel report
-	@mkdir -p $(dir $(or $(TRIBUTARY_WAREHOUSE),warehouse/))
-	$(BIN)/dbt build --vars '$(VARS)'
+build: $(INSTALLED) ## build and publish the warehouse, and print the channel report
+	$(BIN)/tributary build --vars '$(VARS)'
 	$(BIN)/tributary report
 
 test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, pytest
@@ -50,7 +49,8 @@ lock: $(INSTALLED) ## pin every dependency anew after a change of pyproject.toml
 
 clean: ## remove what was made: environment, demo input, warehouse, dbt's output
 	rm -rf .venv data/demo target logs .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -f warehouse/*.duckdb warehouse/*.duckdb.wal
+	rm -rf warehouse/*.duckdb warehouse/*.duckdb.wal warehouse/current warehouse/generations
+	rm -rf warehouse/runs.jsonl warehouse/.partial-* warehouse/.build.lock
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf src/tributary.egg-info
 

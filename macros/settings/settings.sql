@@ -85,6 +85,11 @@
     )) }}
 {% endmacro %}
 
+{#- How many published generations tributary build keeps. -#}
+{% macro keep_generations() %}
+    {{ return(whole_number('keep_generations', var('keep_generations'), 999999)) }}
+{% endmacro %}
+
 {#- Folder with the results of the external IHC service, or none where the built-in model counts. -#}
 {% macro ihc_results_path() %}
     {% set value = var('ihc_results_path') %}
@@ -242,7 +247,7 @@
             'path_summary_rows', 'ihc_results_path', 'default_phone_region', 'email_provider_rules',
             'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold',
             'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
-            'nurture_ratio'
+            'nurture_ratio', 'keep_generations'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
@@ -270,6 +275,7 @@
         {% do raise_margin() %}
         {% do widest_interval_ratio() %}
         {% do nurture_ratio() %}
+        {% do keep_generations() %}
         {% do start_date() %}
         {% do end_date() %}
         {% if start_date() and end_date() and start_date() > end_date() %}

@@ -43,6 +43,7 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
             "recommendation_model is 'linear'. Allowed: a model with intervals: markov, "
             "markov_shapley, hazard, hazard_calibrated, data_driven, ensemble",
         ),
+        ("{keep_generations: 0}", "Allowed: a whole number from 1 to 999999"),
         ("{target_roas: 0}", "target_roas is '0'. Allowed: a positive number"),
         ("{raise_margin: 0.9}", "raise_margin is '0.9'. Allowed: a number from 1 to 999999"),
         ("{start_date: '2023-02-29'}", "start_date is '2023-02-29'. Allowed: a calendar day"),

@@ -3,9 +3,11 @@
 import typer
 
 from tributary.cli.benchmark import benchmark_app
+from tributary.cli.build import build_command
 from tributary.cli.fit_ihc import fit_ihc_command
 from tributary.cli.ihc_api import ihc_api_command
 from tributary.cli.report import report_command
+from tributary.cli.runs import runs_command
 from tributary.cli.simulate import simulate_command
 
 app = typer.Typer(
@@ -15,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("simulate")(simulate_command)
+app.command("build")(build_command)
 app.command("report")(report_command)
+app.command("runs")(runs_command)
 app.command("fit-ihc")(fit_ihc_command)
 app.command("ihc-api")(ihc_api_command)
 app.add_typer(benchmark_app, name="benchmark")

@@ -1,0 +1,437 @@
+"""tributary build publishes what is green, and nothing else, whatever happens on the way."""
+
+import errno
+import json
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import duckdb
+import pytest
+from typer.testing import CliRunner, Result
+
+import tributary.cli.build as command
+from processes import PROCESSES
+from tributary.build_lock import LOCK_FILE, BuildLock, BuildRunningError, build_lock
+from tributary.cli import app
+from tributary.publishing import current_generation, generations
+from tributary.runs import RUNS_FILE, read_runs, run_of
+
+from .conftest import write_csv
+
+PRIVATE = ".partial-build"
+FILE = "tributary.duckdb"
+
+
+def fake_dbt(
+    private: Path, target: Path, variables: str, full_refresh: bool, lock: BuildLock
+) -> int:
+    """Do as dbt: a mart that remembers how often it was built, a person, and a test."""
+    fails = "fail" in variables
+    with duckdb.connect(str(private)) as build:
+        build.execute("create schema if not exists marts; create schema if not exists restricted")
+        build.execute("create table if not exists marts.fct_builds (build integer)")
+        build.execute("insert into marts.fct_builds select count(*) from marts.fct_builds")
+        build.execute("create or replace view marts.dim_view as select * from marts.fct_builds")
+        build.execute("create or replace table restricted.people as select 'a@b.org' as email")
+        build.execute("create table if not exists marts.of_an_older_project as select 1 as one")
+        build.execute(
+            "create or replace table marts.rpt_data_quality as "
+            "select 'demo' as source, 'sessions' as entity, 'used' as outcome, 7 as row_count "
+            "union all select 'demo', 'sessions', 'no_time', 2"
+        )
+    marts = ("fct_builds", "dim_view", "rpt_data_quality")
+    nodes = {f"model.p.{name}": {"schema": "marts", "alias": name} for name in marts}
+    nodes["model.p.people"] = {"schema": "restricted", "alias": "people"}
+    results = [{"unique_id": name, "status": "success"} for name in nodes] + [
+        {"unique_id": "test.p.adds_up.1f", "status": "fail" if fails else "pass"},
+        {"unique_id": "test.p.is_fresh.2e", "status": "warn"},
+    ]
+    target.mkdir(exist_ok=True)
+    (target / "manifest.json").write_text(json.dumps({"nodes": nodes}))
+    (target / "run_results.json").write_text(json.dumps({"results": results}))
+    return int(fails)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose warehouse is to be built by a dbt that takes no time."""
+    (tmp_path / "dbt_project.yml").write_text("vars: {keep_generations: 2, sources: null}")
+    write_csv(tmp_path / "seeds" / "groups.csv", "channel", [("Direct",)])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRIBUTARY_SOURCES", "demo")
+    monkeypatch.delenv("DBT_TARGET_PATH", raising=False)
+    monkeypatch.setattr(command, "_run_dbt", fake_dbt)
+    return tmp_path / "warehouse"
+
+
+def tributary(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def build(folder: Path, *arguments: str) -> Result:
+    return tributary("build", "--warehouse", str(folder / FILE), *arguments)
+
+
+def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_green_build_is_published_with_what_made_it(folder: Path) -> None:
+    done = build(folder, "--vars", "{keep_generations: 3, start_date: 2024-01-31}")
+    assert done.exit_code == 0, done.output
+    (name,) = generations(folder)
+    home = folder / "current"
+    manifest = json.loads((home / "manifest.json").read_text())
+    assert manifest["run_id"] == name
+    assert manifest["settings"] == {
+        "keep_generations": 3, "sources": "demo", "start_date": "2024-01-31"
+    }  # fmt: skip
+    assert list(manifest["seeds"]) == ["seeds/groups.csv"]
+    assert manifest["sources"] == [
+        {"source": "demo", "entity": "sessions", "row_count": 9, "rows_used": 7}
+    ]
+    assert manifest["tests"] == {"pass": 1, "warn": 1}
+    assert manifest["warned"] == ["is_fresh"]
+    assert manifest["started_at"] <= manifest["finished_at"]
+    assert {mart: stated["row_count"] for mart, stated in manifest["marts"].items()} == {
+        "dim_view": 1, "fct_builds": 1, "rpt_data_quality": 2
+    }  # fmt: skip
+    assert query(home / FILE, "select table_name from information_schema.tables order by 1") == [
+        ("dim_view",),
+        ("fct_builds",),
+        ("rpt_data_quality",),
+        ("rpt_runs",),
+    ]
+    for runs in ("marts.rpt_runs", f"read_parquet('{home}/rpt_runs.parquet')"):
+        assert query(
+            home / FILE, f"select run_id, status, rows_used, tests_passed, warned from {runs}"
+        ) == [(name, "published", 7, 1, ["is_fresh"])]
+    (run,) = read_runs(folder / RUNS_FILE)
+    assert run_of(manifest) == run
+    assert not (folder / PRIVATE).exists()
+
+
+def test_files_are_for_those_who_may_see_them(folder: Path) -> None:
+    previous = os.umask(0)
+    try:
+        assert build(folder).exit_code == 0
+    finally:
+        os.umask(previous)
+    # The working file holds contacts; what is published holds none.
+    assert stat.S_IMODE((folder / FILE).stat().st_mode) == 0o600
+    for path in (folder / "generations").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o444)
+    for path in (folder / RUNS_FILE, folder / ".build.lock"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_build_goes_on_from_the_last_and_keeps_so_many(folder: Path) -> None:
+    for number in range(1, 4):
+        assert build(folder).exit_code == 0
+        ((count,),) = query(folder / "current" / FILE, "select count(*) from marts.fct_builds")
+        assert count == number
+    assert len(generations(folder)) == 2
+    assert current_generation(folder) in generations(folder)
+    assert build(folder, "--full-refresh").exit_code == 0
+    assert query(folder / FILE, "select count(*) from marts.fct_builds") == [(1,)]
+    shown = tributary("runs", "--warehouse", str(folder / FILE)).output
+    assert shown.count("pruned") == 2
+    assert shown.count("kept") == 1
+    assert "look at is_fresh" in shown.split("kept")[0]
+
+
+def test_a_failed_build_changes_nothing_that_is_read(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    name = current_generation(folder)
+    failed = build(folder, "--vars", "{fail: true}")
+    assert failed.exit_code == 1
+    assert "Not published. Failed: adds_up." in failed.output
+    assert f"Readers still see {name}." in failed.output
+    assert current_generation(folder) == name
+    for path in (folder / FILE, folder / "current" / FILE):
+        assert query(path, "select count(*) from marts.fct_builds") == [(1,)]
+    # Who wants to know why can look at what was built; the next build takes it away.
+    assert query(folder / PRIVATE / FILE, "select count(*) from marts.fct_builds") == [(2,)]
+    shown = " ".join(tributary("runs", "--warehouse", str(folder / FILE)).output.split())
+    assert "correct adds_up; tributary build" in shown
+    assert build(folder).exit_code == 0
+    assert query(folder / "current" / FILE, "select status, failed from marts.rpt_runs") == [
+        ("published", []), ("failed", ["adds_up"]), ("published", [])
+    ]  # fmt: skip
+
+
+def test_a_full_disk_while_publishing_is_a_failed_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(folder).exit_code == 0
+    name = current_generation(folder)
+
+    def on_a_full_disk(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(command, "publish", on_a_full_disk)
+        failed = build(folder)
+    assert failed.exit_code == 1
+    assert "No space left on device" in failed.output
+    assert current_generation(folder) == name
+    assert read_runs(folder / RUNS_FILE)[-1].failed == ("publishing",)
+    assert build(folder).exit_code == 0
+
+
+def kill(*arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_full_disk_before_dbt_is_a_failed_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_a_full_disk(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(command, "_take_over", on_a_full_disk)
+        failed = build(folder)
+    assert failed.exit_code == 1
+    assert "Error: No space left on device" in failed.output
+    assert [run.failed for run in read_runs(folder / RUNS_FILE)] == [("No space left on device",)]
+    assert build(folder).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [("_run_dbt", "failed"), ("append_run", "published"), ("prune", "published")],
+)
+def test_an_interrupted_run_is_logged_once_as_what_it_came_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: str, status: str
+) -> None:
+    function = getattr(command, place)
+
+    def interrupted(*arguments: object) -> None:
+        monkeypatch.setattr(command, place, function)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, place, interrupted)
+    assert build(folder).exit_code != 0
+    assert build(folder).exit_code == 0
+    assert [(run.status, run.failed) for run in read_runs(folder / RUNS_FILE)] == [
+        (status, ("interrupted",) if status == "failed" else ()),
+        ("published", ()),
+    ]
+
+
+def test_a_line_of_the_log_that_was_cut_short_is_passed_over(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    with (folder / RUNS_FILE).open("a") as log:
+        log.write('{"run_id": "2024')
+    assert build(folder).exit_code == 0
+    assert build(folder).exit_code == 0
+    assert len(read_runs(folder / RUNS_FILE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(2, "settings or input"), (-9, "dbt, with status -9"), (0, "status 0")]
+)
+def test_a_dbt_that_built_nothing_is_a_failed_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, status: int, expected: str
+) -> None:
+    monkeypatch.setattr(command, "_run_dbt", lambda *_: status)
+    failed = build(folder)
+    assert failed.exit_code == 1
+    assert expected in failed.output
+    assert "Nothing is published yet." in failed.output
+    assert not (folder / "current").exists()
+
+
+def build_killed(folder: Path, place: str) -> None:
+    """Build until a function is called, and be killed there."""
+    os.chdir(folder.parent)
+    with mock.patch("tributary.cli.build._run_dbt", fake_dbt), mock.patch(place, kill):
+        build(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        ("tributary.cli.build.read_results", "killed"),
+        ("tributary.publishing._write_marts", "killed"),
+        ("tributary.publishing.make_current", "killed"),
+        ("tributary.cli.build.append_run", "published"),
+        ("tributary.cli.build._replace", "published"),
+        ("tributary.cli.build.prune", "published"),
+    ],
+)
+def test_the_run_after_a_killed_one_needs_no_help(folder: Path, place: str, status: str) -> None:
+    assert build(folder).exit_code == 0
+    first = current_generation(folder)
+    process = PROCESSES.Process(target=build_killed, args=(folder, place))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert (current_generation(folder) == first) == (status == "killed")
+    assert query(folder / "current" / FILE, "select max(build) < 9 from marts.fct_builds") == [
+        (True,)
+    ]
+
+    done = build(folder)
+    assert done.exit_code == 0, done.output
+    assert f"Removed what an earlier build left: {PRIVATE}" in done.output
+    runs = read_runs(folder / RUNS_FILE)
+    assert [run.status for run in runs] == ["published", status, "published"]
+    published = [run.run_id for run in runs if run.status == "published"]
+    assert set(generations(folder)) <= set(published)
+    assert current_generation(folder) == published[-1]
+    assert list(folder.rglob(".partial-*")) == []
+
+
+def test_a_second_build_is_refused_or_waits(folder: Path) -> None:
+    with build_lock(folder):
+        refused = build(folder)
+        assert refused.exit_code == 1
+        assert f"A build is running: process {os.getpid()}, since 20" in refused.output
+        assert "--wait" in refused.output
+        waiting = threading.Thread(target=lambda: outcome.append(build(folder, "--wait")))
+        outcome: list[Result] = []
+        waiting.start()
+        time.sleep(0.3)
+        assert outcome == []
+    waiting.join()
+    assert outcome[0].exit_code == 0
+
+
+def hold(path: Path, read_only: bool) -> None:
+    """Keep a DuckDB file open."""
+    with duckdb.connect(str(path), read_only=read_only):
+        path.with_name("held").touch()
+        time.sleep(60)
+
+
+@contextmanager
+def held(path: Path, *, read_only: bool) -> Iterator[int]:
+    """Let another process have a DuckDB file open, and say which."""
+    process = PROCESSES.Process(target=hold, args=(path, read_only))
+    process.start()
+    while not path.with_name("held").exists():
+        time.sleep(0.01)
+    assert process.pid is not None
+    yield process.pid
+    process.kill()
+    process.join()
+    path.with_name("held").unlink()
+
+
+def run_slow_dbt(folder: Path) -> None:
+    """Run, in place of dbt, a program that says what it was told and takes its time."""
+    with (
+        mock.patch("sys.executable", str(folder / "python")),
+        build_lock(folder) as lock,
+    ):
+        command._run_dbt(folder / "private", folder, "{a: 1}", True, lock)
+
+
+def test_a_dbt_that_outlives_its_build_holds_the_lock(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    (tmp_path / "dbt").write_text(
+        f'#!/bin/sh\necho "$@" in "$TRIBUTARY_WAREHOUSE" >> {said}\nexec sleep 60\n'
+    )
+    (tmp_path / "dbt").chmod(0o700)
+    process = PROCESSES.Process(target=run_slow_dbt, args=(tmp_path,))
+    process.start()
+    while not (said.exists() and said.read_text().endswith("\n")):
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.kill()
+    process.join()
+    assert said.read_text() == f"build --vars {{a: 1}} --full-refresh in {tmp_path / 'private'}\n"
+
+    build_id, dbt_id = json.loads((tmp_path / LOCK_FILE).read_text())["processes"]
+    assert build_id == process.pid
+    with (
+        pytest.raises(BuildRunningError, match=f"process {build_id} and {dbt_id}, since"),
+        build_lock(tmp_path),
+    ):
+        pass
+    os.kill(dbt_id, signal.SIGKILL)
+    with build_lock(tmp_path, wait=True):
+        pass
+
+
+def test_readers_of_the_working_file_stop_no_build_and_writers_do(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    with held(folder / FILE, read_only=True):
+        assert build(folder).exit_code == 0
+    with held(folder / FILE, read_only=False) as process:
+        refused = build(folder)
+        assert refused.exit_code == 1
+        assert f"process {process} (" in refused.output
+    assert build(folder).exit_code == 0
+    assert [run.status for run in read_runs(folder / RUNS_FILE)] == ["published"] * 3
+
+
+def test_a_dbt_build_beside_this_one_is_refused_by_duckdb(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(folder).exit_code == 0
+    exits = []
+
+    def with_another_beside(*arguments: Any) -> int:
+        another = PROCESSES.Process(target=hold, args=(folder / FILE, False))
+        another.start()
+        another.join()
+        exits.append(another.exitcode)
+        return fake_dbt(*arguments)
+
+    monkeypatch.setattr(command, "_run_dbt", with_another_beside)
+    assert build(folder).exit_code == 0
+    assert exits == [1]
+
+
+def test_what_is_no_warehouse_is_left_alone(folder: Path) -> None:
+    folder.mkdir()
+    (folder / FILE).write_text("letters")
+    refused = build(folder)
+    assert refused.exit_code == 1
+    assert "it is not a DuckDB file" in refused.output
+    assert (folder / FILE).read_text() == "letters"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--vars", "[a, b]"], "--vars is '[a, b]'. Write it as YAML"),
+        (["--vars", "{a: "], "--vars is '{a: '. Write it as YAML"),
+        (["--warehouse", "/proc/none/tributary.duckdb"], "/proc/none"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_line(
+    folder: Path, arguments: list[str], expected: str
+) -> None:
+    refused = build(folder, *arguments)
+    assert refused.exit_code == 1
+    assert expected in refused.output
+    assert isinstance(refused.exception, SystemExit)
+
+
+def test_a_folder_is_of_one_warehouse(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    refused = tributary("build", "--warehouse", str(folder / "another.duckdb"))
+    assert refused.exit_code == 1
+    assert "publications of another warehouse" in refused.output
+
+
+def test_outside_of_a_project_there_is_nothing_to_build(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert "There is no dbt project in" in build(folder).output
+    assert "There are no runs in" in tributary("runs", "--warehouse", str(folder / FILE)).output
