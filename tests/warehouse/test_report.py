@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import termios
@@ -14,6 +15,9 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet
 import pytest
+
+from tributary.publishing import publish
+from tributary.runs import read_results, runs_table
 
 from .conftest import BIN, Build, build, write_csv
 
@@ -164,6 +168,23 @@ def test_open_warehouse_is_named_with_who_has_it(built: Build) -> None:
     assert refused.returncode == 1
     assert f"process {os.getpid()} (" in refused.stderr
     assert "try again" in refused.stderr
+
+
+def test_report_is_of_what_is_published_until_asked_otherwise(built: Build, tmp_path: Path) -> None:
+    warehouse = tmp_path / "tributary.duckdb"
+    shutil.copy(built.warehouse, warehouse)
+    results = read_results(built.warehouse.parent / "target")
+    assert sum(results.tests.values()) == results.tests["pass"] > 100
+    publish(warehouse, tmp_path, "one", results.marts, {}, runs_table([]))
+    assert "built since" not in report(warehouse).stderr
+
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("update marts.rpt_channel_performance set revenue = 1")
+    published = report(warehouse)
+    assert "45.00" in published.stdout
+    assert f"{tmp_path / 'current' / warehouse.name}; its marts" in published.stderr
+    assert f"{warehouse} has been built since" in published.stderr
+    assert "45.00" not in report(warehouse, "--working").stdout
 
 
 def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:

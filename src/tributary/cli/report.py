@@ -24,6 +24,7 @@ from tributary.cli.console import (
     open_warehouse,
     say,
 )
+from tributary.publishing import published_file
 from tributary.report import UNATTRIBUTED, ChannelReport, ReportError, ReportRequest, channel_report
 
 DAY = "%Y-%m-%d"
@@ -63,15 +64,22 @@ def report_command(
     output: Annotated[
         Path | None, typer.Option(help="File to write; standard output if not given.")
     ] = None,
+    working: Annotated[
+        bool, typer.Option("--working", help="Report from the warehouse's file, not the published.")
+    ] = False,
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
 ) -> None:
-    """Print the channel report, or export it."""
+    """Print the channel report, or export it.
+
+    It is of what is published beside the warehouse's file; of that file itself if nothing is.
+    """
     chosen = output_format or _format_of(output)
     if chosen is ReportFormat.PARQUET and output is None:
         raise fail("A Parquet report needs a file: add --output FILE.")
     request = ReportRequest(model, conversion_type, _day(start), _day(end))
+    file = (None if working else published_file(warehouse)) or warehouse
     try:
-        with open_warehouse(warehouse) as connection:
+        with open_warehouse(file) as connection:
             report = channel_report(connection, request)
     except ReportError as error:
         raise fail(str(error)) from None
@@ -87,13 +95,23 @@ def report_command(
     else:
         sys.stdout.buffer.write(_exported(report, request, chosen))
     if chosen is ReportFormat.TABLE:
-        _print_notes(report, request, warehouse)
+        _print_notes(report, request, file)
+        if _is_newer(warehouse, file):
+            say.print(
+                f"{warehouse.absolute()} has been built since, and not been published: "
+                "--working reports from it."
+            )
 
 
 def _format_of(output: Path | None) -> ReportFormat:
     """Take the format that a file's ending names, or a table where it names none."""
     ending = output.suffix.removeprefix(".").lower() if output else ""
     return ReportFormat(ending) if ending in list(ReportFormat) else ReportFormat.TABLE
+
+
+def _is_newer(warehouse: Path, file: Path) -> bool:
+    """Tell whether a warehouse's file is younger than what was read in its place."""
+    return warehouse.is_file() and warehouse.stat().st_mtime > file.stat().st_mtime
 
 
 def _day(moment: datetime | None) -> date | None:
