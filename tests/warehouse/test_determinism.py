@@ -1,6 +1,7 @@
 """The same input gives the same numbers, whatever order rows and names of channels come in."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -8,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from tributary.publishing import publish
+from tributary.runs import read_results, runs_table
 from tributary.simulation import Market, simulate
 
 from .conftest import PROJECT, Build, Row, run_dbt
@@ -76,6 +79,11 @@ def market(build_market: Builder) -> Build:
     return build_market(forwards, seed=1, threads=1)
 
 
+@pytest.fixture(scope="module")
+def again(build_market: Builder) -> Build:
+    return build_market(forwards, seed=2, threads=4)
+
+
 def read(build: Build, mart: str) -> tuple[list[Row], np.ndarray]:
     """What is no floating-point number, and what is, sorted by the former."""
     with duckdb.connect(str(build.warehouse), read_only=True) as warehouse:
@@ -93,8 +101,7 @@ def read(build: Build, mart: str) -> tuple[list[Row], np.ndarray]:
     return [tuple(key) for key, _ in keyed], numbers
 
 
-def test_every_mart_is_the_same_however_rows_come(build_market: Builder, market: Build) -> None:
-    again = build_market(forwards, seed=2, threads=4)
+def test_every_mart_is_the_same_however_rows_come(market: Build, again: Build) -> None:
     marts = [
         name
         for (name,) in market.rows(
@@ -108,6 +115,27 @@ def test_every_mart_is_the_same_however_rows_come(build_market: Builder, market:
         keys_again, numbers_again = read(again, mart)
         assert keys_again == keys, mart
         np.testing.assert_allclose(numbers_again, numbers, TOLERANCE, TOLERANCE, err_msg=mart)
+
+
+def test_published_bytes_are_the_same_where_no_number_is_a_sum_of_fractions(
+    market: Build, again: Build, tmp_path: Path
+) -> None:
+    published = []
+    for name, build in (("one", market), ("two", again)):
+        marts = read_results(build.warehouse.parent / "target").marts
+        published.append(publish(build.warehouse, tmp_path, name, marts, {}, runs_table([])))
+    with_fractions = {
+        mart
+        for (mart,) in market.rows(
+            "select distinct table_name from duckdb_columns() "
+            "where schema_name = 'marts' and data_type like 'DOUBLE%'"
+        )
+    }
+    whole = published[0].keys() - with_fractions
+    assert len(whole) > 5
+    assert {mart: published[1][mart].sha256 for mart in whole} == {
+        mart: published[0][mart].sha256 for mart in whole
+    }
 
 
 def test_names_of_channels_do_not_matter(build_market: Builder, market: Build) -> None:

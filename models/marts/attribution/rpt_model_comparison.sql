@@ -10,15 +10,16 @@ with channel_attribution as (
 
 ranked as (
 
+    -- Shares that differ by less than rounding are the same share, and the first name counts.
     select
         *,
         row_number() over (
             partition by conversion_type, channel
-            order by share asc, attribution_model asc
+            order by round(share, 12) asc, attribution_model asc
         ) as share_rank,
         row_number() over (
             partition by conversion_type, channel
-            order by share desc, attribution_model asc
+            order by round(share, 12) desc, attribution_model asc
         ) as reverse_share_rank
     from channel_attribution
 
