@@ -30,7 +30,7 @@ test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, py
 	@mkdir -p target
 	@echo "dbt build on the demo: models, unit tests and data tests …"
 	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=$(BUILT_DEMO) $(BIN)/dbt --quiet build
-	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2
+	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2 --dist loadscope
 
 lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
