@@ -370,6 +370,11 @@ def test_status_2_where_nothing_can_be_compared(tmp_path: Path) -> None:
     file.unlink()
     result = check(tmp_path)
     assert (result.exit_code, "Cannot read" in result.stderr) == (2, True)
+    manifest = file.with_name("manifest.json")
+    manifest.chmod(0o600)
+    manifest.write_text("")
+    result = check(tmp_path)
+    assert (result.exit_code, "Cannot read" in result.stderr) == (2, True)
 
 
 def test_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:

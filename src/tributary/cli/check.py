@@ -79,18 +79,18 @@ def check_command(
             for manifest in manifests
         )
         readings = compare(previous, current, level, tolerance)
-    except ValueError as error:
-        raise _not_compared(str(error)) from None
     except duckdb.CatalogException as error:
         missing = str(error).splitlines()[0]
         raise _not_compared(
             f"Another version of the project published {other} or {name}. {missing}"
         ) from None
-    except (OSError, KeyError, duckdb.Error) as error:
+    except (OSError, KeyError, json.JSONDecodeError, duckdb.Error) as error:
         raise _not_compared(
             f"Cannot read {other} or {name}: {_printable(str(error))}. "
             "If a build has just pruned it, try again."
         ) from None
+    except ValueError as error:
+        raise _not_compared(str(error)) from None
 
     notable = [reading for reading in readings if reading.is_notable]
     notes = [*_days(previous, current, readings), *_changes(*manifests)]
@@ -144,7 +144,10 @@ def _days(previous: Snapshot, current: Snapshot, readings: Iterable[Reading]) ->
     if start == end:
         notes.append("The two publications have no complete day in common.")
     if first == last:
-        notes.append("No complete day is new. Is an input late? dbt source freshness")
+        notes.append(
+            "No complete day is new: both were built on one day, or an input is late "
+            "(dbt source freshness)."
+        )
     elif not any(reading.check is Check.NEW for reading in readings):
         notes.append(
             f"New days are not judged: that takes {FEWEST_DAYS} days before them, and there are "
