@@ -129,7 +129,7 @@ touch_counts as (
 
 risk as (
 
-    select {{ exact_sum('days_left') }} as days
+    select {{ exact_sum('days_left') }} as total_days_left
     from lasting
 
 ),
@@ -138,7 +138,7 @@ rates as (
 
     -- Instants to draw per person-day, and per touch.
     select
-        amounts.instants / nullif(risk.days, 0) as per_day,
+        amounts.instants / nullif(risk.total_days_left, 0) as per_day,
         least(1.0, amounts.instants / nullif(touch_counts.touches, 0)) as per_touch
     from amounts
     cross join touch_counts
