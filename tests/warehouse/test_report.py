@@ -133,6 +133,17 @@ def test_table_shows_totals_where_the_warehouse_is_and_what_to_do_next(built: Bu
     assert "Next:" in shown.stderr
 
 
+def test_names_of_channels_are_text_and_no_markup(built: Build, tmp_path: Path) -> None:
+    warehouse = tmp_path / built.warehouse.name
+    shutil.copyfile(built.warehouse, warehouse)
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            "update marts.rpt_channel_performance set channel = '[red]x[/y]' "
+            "where channel = 'Paid Social'"
+        )
+    assert "[red]x[/y]" in report(warehouse).stdout
+
+
 def test_narrow_terminal_keeps_channels_and_numbers(built: Build) -> None:
     master, terminal = pty.openpty()
     rows, columns = 40, 60

@@ -14,6 +14,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tributary.cli.console import (
     DEFAULT_WAREHOUSE,
@@ -170,8 +171,9 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
     if request.start or request.end:
         period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
     table = Table(
-        title=f"{report.conversion_type} by channel, {request.attribution_model} attribution"
-        f"{period}",
+        title=Text(
+            f"{report.conversion_type} by channel, {request.attribution_model} attribution{period}"
+        ),
         title_justify="left",
         caption=f"Shares are of attributed conversions. Unpaid channels have no ROAS.\n{DATES}",
         caption_justify="left",
@@ -189,14 +191,14 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
     for row in rows:
         share = row["share"]
         table.add_row(
-            row["channel"],
+            Text(row["channel"]),
             *_measures(row),
             "" if row["channel"] == UNATTRIBUTED else f"{share:.1%}",
             "█" * round(bar_width * share / largest),
         )
     table.add_section()
     for row in report.totals.to_pylist():
-        table.add_row(row["channel"], *_measures(row), "", "")
+        table.add_row(Text(row["channel"]), *_measures(row), "", "")
     return table
 
 
