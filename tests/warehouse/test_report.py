@@ -137,10 +137,10 @@ def test_names_of_channels_are_text_and_no_markup(built: Build, tmp_path: Path) 
     warehouse = tmp_path / built.warehouse.name
     shutil.copyfile(built.warehouse, warehouse)
     with duckdb.connect(str(warehouse)) as connection:
-        connection.execute(
-            "update marts.rpt_channel_performance set channel = '[red]x[/y]' "
-            "where channel = 'Paid Social'"
-        )
+        for mart in ("rpt_channel_performance", "dim_channels"):
+            connection.execute(
+                f"update marts.{mart} set channel = '[red]x[/y]' where channel = 'Paid Social'"
+            )
     assert "[red]x[/y]" in report(warehouse).stdout
 
 
