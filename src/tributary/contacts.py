@@ -12,13 +12,16 @@ number that is merely not assigned.
 import hmac
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 
 import phonenumbers
 import pyarrow as pa
 import pyarrow.compute as pc
 from email_validator import EmailNotValidError, validate_email
+from joblib import Parallel, delayed
 from phonenumbers import PhoneNumber, ValidationResult
 
 WITHHELD_WORDS = frozenset(
@@ -33,6 +36,9 @@ WITHHELD_DIGITS = frozenset(word.translate(_KEYPAD) for word in WITHHELD_WORDS)
 
 LONGEST_PHONE = 50
 """A text of this many characters is no phone number, whatever digits are in it."""
+
+MANY_VALUES = 20_000
+"""Values that one process parses at a time; of more, every core has some."""
 
 _COUNTING_UP = "0123456789" * 5
 
@@ -103,8 +109,7 @@ def parse_phones(numbers: pa.Array, default_region: str) -> pa.Table:
             f"The default region of phone numbers is {default_region!r}; it must be a country in "
             "two capital letters (ISO 3166-1), such as US, CA, GB or DE."
         )
-    rows = ((number, *_phone(number, default_region)) for number in _distinct(numbers))
-    return _table(rows, _PHONE_SCHEMA)
+    return _parsed_table(_distinct(numbers), partial(_phone, region=default_region), _PHONE_SCHEMA)
 
 
 def parse_emails(addresses: pa.Array, rules: pa.Table) -> pa.Table:
@@ -142,8 +147,7 @@ def parse_emails(addresses: pa.Array, rules: pa.Table) -> pa.Table:
         If a rule is unknown, or a domain is the same as two others or, in the end, as itself.
     """
     parsed_rules = _EmailRules.read(rules)
-    rows = ((address, *_email(address, parsed_rules)) for address in _distinct(addresses))
-    return _table(rows, _EMAIL_SCHEMA)
+    return _parsed_table(_distinct(addresses), partial(_email, rules=parsed_rules), _EMAIL_SCHEMA)
 
 
 def hash_contacts(values: pa.Array, key: bytes) -> pa.Array:
@@ -185,6 +189,23 @@ def _distinct(values: pa.Array) -> list[str]:
     """List the distinct values that hold more than blanks, sorted by code point."""
     distinct = pc.unique(values.cast(pa.string())).to_pylist()
     return sorted(value for value in distinct if value and not value.isspace())
+
+
+def _parsed_table(
+    values: list[str], parse: Callable[[str], tuple[str | None, ...]], schema: pa.Schema
+) -> pa.Table:
+    """Parse each value; many of them on all cores, since one takes some 40 microseconds."""
+    parts = [values[start : start + MANY_VALUES] for start in range(0, len(values), MANY_VALUES)]
+    workers = Parallel(n_jobs=-1 if len(parts) > 1 else 1)
+    return _table(
+        chain.from_iterable(workers(delayed(_parse_all)(parse, p) for p in parts)), schema
+    )
+
+
+def _parse_all(
+    parse: Callable[[str], tuple[str | None, ...]], values: list[str]
+) -> list[tuple[str | None, ...]]:
+    return [(value, *parse(value)) for value in values]
 
 
 def _table(rows: Iterable[tuple[str | None, ...]], schema: pa.Schema) -> pa.Table:

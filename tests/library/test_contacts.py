@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tributary import contacts
 from tributary.contacts import hash_contacts, parse_emails, parse_phones
 
 SEED = Path(__file__).parents[2] / "seeds" / "email_rules.csv"
@@ -320,3 +321,11 @@ def test_hashes_keep_order_and_empty_values_and_depend_on_the_key() -> None:
 def test_a_short_key_is_refused(key: bytes) -> None:
     with pytest.raises(ValueError, match="at least 16"):
         hash_contacts(pa.array(["+12024561414"]), key)
+
+
+def test_many_contacts_are_parsed_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = pa.array([f"(212) 736-{line:04d}" for line in range(40)])
+    addresses = pa.array([f"person{number}@northwind-mail.com" for number in range(40)])
+    few = parse_phones(numbers, "US"), parse_emails(addresses, RULES)
+    monkeypatch.setattr(contacts, "MANY_VALUES", 7)
+    assert (parse_phones(numbers, "US"), parse_emails(addresses, RULES)) == few
