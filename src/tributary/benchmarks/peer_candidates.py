@@ -245,8 +245,9 @@ def measure(candidate: Candidate, folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     place, input_folder, result_file, most_seconds = sys.argv[1:]
     # CPU time, so that a busy machine fails nobody; the system ends who takes more.
-    # Without a hard limit: past that one the system ends a process as it ends one out of memory.
-    resource.setrlimit(resource.RLIMIT_CPU, (int(most_seconds), resource.RLIM_INFINITY))
+    # The hard limit stays: past that one the system ends a process as it ends one out of memory.
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(most_seconds), hard_limit))
     try:
         measured = measure(CANDIDATES[int(place)], Path(input_folder))
     except Exception as error:
