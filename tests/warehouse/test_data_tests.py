@@ -121,6 +121,8 @@ TAMPERING = {
         "('demo', 'call', 'l', 'v', false, true, 'phone', false)",
     ],
     "persons_have_every_touchpoint": ["delete from marts.dim_persons"],
+    "persons_have_all_revenue": ["update marts.dim_persons set revenue = revenue + 1"],
+    "persons_have_all_that_was_billed": ["update marts.dim_persons set billed = billed + 1"],
     "stg_files__conversions_keeps_every_row": [
         "create or replace view staging.stg_files__conversions as "
         "select * from (select 1 as source) where false",

@@ -165,8 +165,7 @@ def test_a_phone_in_any_format_joins_calls_cookies_and_earlier_sessions(people: 
         "select customer_id, first_channel, customer_count, cookies, phones, emails, touchpoints, "
         "conversions, revenue, first_seen_at::varchar, last_seen_at::varchar "
         "from marts.dim_persons where person_id = 'join-u'"
-        # Two conversions: the first contact, which is worth nothing by itself, and the purchase.
-    ) == [("join", "ad", 1, 2, 1, 0, 3, 2, 10, "2024-01-01 00:00:00", "2024-03-01 00:00:00")]
+    ) == [("join", "ad", 1, 2, 1, 0, 3, 1, 10, "2024-01-01 00:00:00", "2024-03-01 00:00:00")]
 
 
 def test_a_cookie_that_nothing_is_tied_to_stays_a_person(people: Build) -> None:

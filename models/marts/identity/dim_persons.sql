@@ -1,5 +1,6 @@
 -- grain: one row per source and person: everybody who touched, converted, or is in the identity
--- graph. revenue and conversions are of all conversion types and all time.
+-- graph. conversions, revenue and billed are additive, of all time: what sources deliver as
+-- conversions, and what the billing source billed. They may be the same money: never add the two.
 with touchpoints as (
 
     select * from {{ ref('int_touchpoints') }}
@@ -8,7 +9,14 @@ with touchpoints as (
 
 conversions as (
 
-    select * from {{ ref('int_conversions') }}
+    select * from {{ ref('int_events') }}
+    where entity = 'conversion'
+
+),
+
+billing_rows as (
+
+    select * from {{ ref('int_billing_rows') }}
 
 ),
 
@@ -40,15 +48,16 @@ parts as (
         0 as emails,
         count(*) as touchpoints,
         0 as conversions,
-        cast(0 as decimal(28, 10)) as revenue
+        cast(0 as decimal(28, 10)) as revenue,
+        cast(0 as decimal(28, 10)) as billed
     from touchpoints
     group by source, person_id
     union all
     select
         source,
         person_id,
-        min(converted_at) as first_seen_at,
-        max(converted_at) as last_seen_at,
+        min(occurred_at) as first_seen_at,
+        max(occurred_at) as last_seen_at,
         cast(null as varchar) as first_channel,
         cast(null as varchar) as customer_id,
         0 as customer_count,
@@ -57,8 +66,27 @@ parts as (
         0 as emails,
         0 as touchpoints,
         count(*) as conversions,
-        sum(revenue) as revenue
+        sum(amount) as revenue,
+        0 as billed
     from conversions
+    group by source, person_id
+    union all
+    select
+        source,
+        person_id,
+        min(billed_at) as first_seen_at,
+        max(billed_at) as last_seen_at,
+        cast(null as varchar) as first_channel,
+        cast(null as varchar) as customer_id,
+        0 as customer_count,
+        0 as cookies,
+        0 as phones,
+        0 as emails,
+        0 as touchpoints,
+        0 as conversions,
+        0 as revenue,
+        sum(net) as billed
+    from billing_rows
     group by source, person_id
     union all
     select
@@ -77,7 +105,8 @@ parts as (
         0 as emails,
         0 as touchpoints,
         0 as conversions,
-        0 as revenue
+        0 as revenue,
+        0 as billed
     from entity_persons
     group by source, person_id
     union all
@@ -96,7 +125,8 @@ parts as (
             as emails,
         0 as touchpoints,
         0 as conversions,
-        0 as revenue
+        0 as revenue,
+        0 as billed
     from entity_persons
     inner join contacts
         on
@@ -119,6 +149,7 @@ final as (
         cast(sum(touchpoints) as bigint) as touchpoints,
         cast(sum(conversions) as bigint) as conversions,
         cast(sum(revenue) as decimal(28, 10)) as revenue,
+        cast(sum(billed) as decimal(28, 10)) as billed,
         max(customer_id) as customer_id,
         max(first_channel) as first_channel,
         min(first_seen_at) as first_seen_at,
