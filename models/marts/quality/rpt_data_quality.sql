@@ -45,6 +45,7 @@ final as (
         entity,
         'used' as outcome,
         row_count,
+        cast(null as varchar) as severity,
         cast(null as varchar) as advice
     from used
     union all
@@ -53,6 +54,7 @@ final as (
         rejected.entity,
         rejected.rejection_reason as outcome,
         rejected.row_count,
+        rejection_reasons.severity,
         rejection_reasons.advice
     from rejected
     left join rejection_reasons
