@@ -6,3 +6,14 @@
 {% macro default__row_as_json(relation) -%}
     cast(to_json({{ relation }}) as varchar)
 {%- endmacro %}
+
+{#- Some columns of a row as JSON text. -#}
+{% macro columns_as_json(columns) -%}
+    {{ return(adapter.dispatch('columns_as_json', 'tributary')(columns)) }}
+{%- endmacro %}
+
+{% macro default__columns_as_json(columns) -%}
+    cast(json_object(
+        {%- for column in columns %}'{{ column }}', {{ column }}{{ ', ' if not loop.last }}{% endfor -%}
+    ) as varchar)
+{%- endmacro %}

@@ -1,19 +1,10 @@
 {#-
-  Which of several rows with one id is used: the earliest, ties broken by content, so that the
-  choice depends on the rows alone and not on the order in which they were delivered.
+  Which of several rows with one id is used, first: the one loaded last, by what the row says of its
+  load, else by the name of its file. Where neither tells them apart the earliest event, and after
+  that the content: the choice depends on the rows alone and not on their order within a file.
 -#}
 {% macro delivery_order(entity) -%}
-    {%- set orders = {
-        'sessions': [
-            'started_at', 'user_id', 'channel', 'traffic_source', 'medium', 'campaign',
-            'holder_engagement', 'closer_engagement', 'impression_interaction', 'raw_row'
-        ],
-        'conversions': ['converted_at', 'user_id', 'conversion_type', 'revenue', 'currency'],
-        'calls': ['called_at', 'raw_row'],
-        'customers': ['created_at', 'raw_row'],
-        'appointments': ['booked_at', 'raw_row'],
-        'revenue': ['service_date', 'raw_row'],
-        'identity_links': ['linked_at', 'raw_row']
-    } -%}
-    {{ orders[entity] | join(', ') }}
+    {{ (
+        ['loaded_at desc nulls last', 'loaded_from desc nulls last'] + entities()[entity].content
+    ) | join(', ') }}
 {%- endmacro %}

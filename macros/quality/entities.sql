@@ -1,17 +1,39 @@
 {#-
-  The entities that sources deliver, each with its key and its amount of money, if any. Rows of
-  spend have no key: two equal rows are two charges.
+  The entities that sources deliver, each with its key, its amount of money, if any, and its content:
+  what makes two rows of one key the same row, the time of the event first. The key of spend is
+  optional: without one, two equal rows are two charges.
 -#}
 {% macro entities() %}
     {{ return({
-        'sessions': {'key': 'session_id', 'amount': none},
-        'conversions': {'key': 'conversion_id', 'amount': 'revenue'},
-        'spend': {'key': none, 'amount': 'spend'},
-        'calls': {'key': 'call_id', 'amount': none},
-        'customers': {'key': 'customer_id', 'amount': none},
-        'appointments': {'key': 'appointment_id', 'amount': none},
-        'revenue': {'key': 'revenue_id', 'amount': 'net'},
-        'identity_links': {'key': 'link_id', 'amount': none}
+        'sessions': {'key': 'session_id', 'amount': none, 'content': [
+            'started_at', 'user_id', 'channel', 'traffic_source', 'medium', 'campaign', 'referrer',
+            'landing_page', 'holder_engagement', 'closer_engagement', 'impression_interaction'
+        ]},
+        'conversions': {'key': 'conversion_id', 'amount': 'revenue', 'content': [
+            'converted_at', 'user_id', 'conversion_type', 'revenue', 'currency'
+        ]},
+        'spend': {'key': 'spend_id', 'amount': 'spend', 'content': [
+            'spend_date', 'channel', 'campaign', 'account', 'touchpoint_id', 'spend'
+        ]},
+        'calls': {'key': 'call_id', 'amount': none, 'content': [
+            'called_at', 'phone', 'email', 'user_id', 'channel', 'traffic_source', 'medium',
+            'campaign', 'referral_source_id', 'tracking_label', 'landing_page', 'first_touch',
+            'last_touch', 'duration_seconds'
+        ]},
+        'customers': {'key': 'customer_id', 'amount': none, 'content': [
+            'created_at', 'referral_source_id', 'first_name', 'last_name', 'birth_date', 'city',
+            'phones', 'emails'
+        ]},
+        'appointments': {'key': 'appointment_id', 'amount': none, 'content': [
+            'booked_at', 'customer_id', 'attended_at', 'status'
+        ]},
+        'revenue': {'key': 'revenue_id', 'amount': 'net', 'content': [
+            'service_date', 'customer_id', 'net', 'revenue_center', 'currency'
+        ]},
+        'identity_links': {'key': 'link_id', 'amount': none, 'content': [
+            'linked_at', 'user_id', 'customer_id', 'phone', 'email', 'kind', 'channel',
+            'traffic_source', 'medium', 'campaign', 'landing_page'
+        ]}
     }) }}
 {% endmacro %}
 

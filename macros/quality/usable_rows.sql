@@ -1,5 +1,5 @@
 {#-
-  The rows of an entity that can be used, each id once.
+  The rows of an entity that can be used, each id once. A row of spend without an id stands for itself.
 -#}
 {% macro usable_rows(entity, columns) %}
 with checked as (
@@ -26,7 +26,7 @@ final as (
     select
         {{ columns | join(',\n        ') }}
     from ranked
-    where delivery_number = 1
+    where delivery_number = 1{{ ' or spend_id is null' if entity == 'spend' }}
 
 )
 

@@ -102,6 +102,7 @@
     {% set texts = {'kind': 'texts', 'required': false} %}
     {% set time = {'kind': 'time', 'required': false} %}
     {% set number = {'kind': 'number', 'required': false} %}
+    {% set loaded_at, loaded_from = time, {'kind': 'file', 'required': false} %}
     {% set customer_id = {'kind': 'text', 'required': true, 'also': ['patient_id']} %}
     {{ return({
         'sessions': {'is_required': true, 'columns': {
@@ -118,7 +119,9 @@
             'landing_page': text,
             'holder_engagement': number,
             'closer_engagement': number,
-            'impression_interaction': number
+            'impression_interaction': number,
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }},
         'conversions': {'is_required': true, 'columns': {
             'conversion_id': needed_text,
@@ -126,14 +129,19 @@
             'converted_at': needed_time,
             'revenue': needed_number,
             'conversion_type': text,
-            'currency': text
+            'currency': text,
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }},
         'spend': {'is_required': false, 'columns': {
+            'spend_id': text,
             'date': needed_time,
             'channel': needed_text,
             'spend': needed_number,
             'campaign': text,
-            'account': text
+            'account': text,
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }},
         'calls': {'is_required': false, 'columns': {
             'call_id': {'kind': 'text', 'required': true, 'also': ['id']},
@@ -153,7 +161,9 @@
             'landing_page': {'kind': 'text', 'required': false, 'also': ['landing_page_url']},
             'first_touch': text,
             'last_touch': text,
-            'duration': {'kind': 'number', 'required': false, 'also': ['duration_seconds']}
+            'duration': {'kind': 'number', 'required': false, 'also': ['duration_seconds']},
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }},
         'customers': {'is_required': false, 'columns': {
             'customer_id': customer_id,
@@ -164,14 +174,18 @@
             'first_name': text,
             'last_name': text,
             'birth_date': text,
-            'city': text
+            'city': text,
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }},
         'appointments': {'is_required': false, 'columns': {
             'appointment_id': {'kind': 'text', 'required': false, 'also': ['id']},
             'customer_id': customer_id,
             'booked_at': needed_time,
             'attended_at': time,
-            'status': text
+            'status': text,
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }},
         'revenue': {'is_required': false, 'columns': {
             'revenue_id': {'kind': 'text', 'required': false, 'also': ['id']},
@@ -179,7 +193,9 @@
             'service_date': needed_time,
             'net': needed_number,
             'revenue_center': text,
-            'currency': text
+            'currency': text,
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }},
         'identity_links': {'is_required': false, 'columns': {
             'link_id': {'kind': 'text', 'required': false, 'also': ['id']},
@@ -193,13 +209,19 @@
             'source': text,
             'medium': text,
             'campaign': text,
-            'landing_page': text
+            'landing_page': text,
+            'loaded_at': loaded_at,
+            'loaded_from': loaded_from
         }}
     }) }}
 {% endmacro %}
 
 {#- Lands every entity of a folder, or of a database whose tables are named like the entities. -#}
 {% macro land_folder(source, folder, advice) %}
+    {% do run_query(
+        "create or replace table raw_" ~ source ~ ".malformed_rows ("
+        ~ "entity varchar, loaded_from varchar, line bigint, problem varchar, line_text varchar)"
+    ) %}
     {% for entity, contract in folder_contract().items() %}
         {% set files = entity_input(source, folder, entity) %}
         {% if files %}
@@ -343,44 +365,157 @@
     {% for file in found[kind] %}
         {% do literals.append(sql_text(file)) %}
     {% endfor %}
-    {#- Short rows are padded, so that one does not stop the file; line breaks within quotes then
-        need a reader of one thread. Nothing is a comment: ids may begin with #. -#}
-    {% set readers = {
-        'csv': "read_csv([FILES], header = true, all_varchar = true, union_by_name = true,"
-            ~ " quote = '\"', escape = '\"', comment = '', null_padding = true, parallel = false)",
-        'parquet': "read_parquet([FILES], union_by_name = true)"
-    } %}
-    {% set relations = {} %}
-    {% for file in found[kind] %}
-        {% do relations.update({file: readers[kind] | replace('FILES', sql_text(file))}) %}
-    {% endfor %}
-    {% set relation = readers[kind] | replace('FILES', literals | join(', ')) %}
-    {% if kind == 'csv' %}
-        {% do check_quotes_and_encoding(source, found[kind]) %}
+    {% if kind == 'parquet' %}
+        {{ return(parquet_input(found[kind])) }}
     {% endif %}
-    {{ return({'relation': relation, 'relations': relations, 'names': found[kind]}) }}
+    {{ return(csv_input(source, entity, found[kind])) }}
+{% endmacro %}
+
+{% macro parquet_input(files) %}
+    {% set relations, literals = {}, [] %}
+    {% for file in files %}
+        {% do literals.append(sql_text(file)) %}
+        {% do relations.update({file: "read_parquet(" ~ sql_text(file) ~ ")"}) %}
+    {% endfor %}
+    {{ return({
+        'names': files,
+        'relations': relations,
+        'relation': "read_parquet([" ~ literals | join(', ') ~ "], union_by_name = true, filename = '"
+            ~ file_column() ~ "')"
+    }) }}
+{% endmacro %}
+
+{#- The column that readers of files add; no export has one of this name. -#}
+{% macro file_column() %}
+    {{ return('(file)') }}
 {% endmacro %}
 
 {#-
-  Reads CSV files once to the end, before anything is built. An unclosed quote would swallow the rows
-  after it and a wrong encoding stop the build half-way: both are errors here, with file and line.
-  Short and long rows are not: staging reads them.
+  The header names the columns, of as many lines as there are: what the reader would guess from the
+  first lines depends on which of them are ragged. A line with fewer values is padded, because many
+  exports leave out empty ones at the end; one with more is malformed. Files alike are read together.
 -#}
-{% macro check_quotes_and_encoding(source, files) %}
+{% macro csv_input(source, entity, files) %}
+    {% set relations, groups = {}, {} %}
     {% for file in files %}
-        {% do run_query(
-            "select max(length(columns(*))) from read_csv(" ~ sql_text(file) ~ ", header = true,"
-            ~ " all_varchar = true, quote = '\"', escape = '\"', comment = '', store_rejects = true)"
-        ) %}
-        {% for error in run_query(
-            "select line, error_type, error_message from reject_errors"
-            ~ " where error_type not in ('MISSING COLUMNS', 'TOO MANY COLUMNS') order by line limit 1"
-        ) %}
-            {{ exceptions.raise_compiler_error(
-                "Source " ~ source ~ ": " ~ file ~ ", line " ~ error[0] ~ ": "
-                ~ error[2] | replace('\n', ' ') | truncate(200)
-                ~ " Write the file as UTF-8 CSV, with every quoted value closed."
-            ) }}
-        {% endfor %}
+        {% set form = csv_form(source, file) %}
+        {% do quarantine_malformed_lines(source, entity, file, form) %}
+        {% do relations.update({file: csv_reader(sql_text(file), form, form.padding)}) %}
+        {% set alike = groups.setdefault(form.options, {'form': form, 'files': []}) %}
+        {% do alike.files.append(sql_text(file)) %}
     {% endfor %}
+    {% set readers = [] %}
+    {% for group in groups.values() %}
+        {% do readers.append("select * from " ~ csv_reader(
+            group.files | join(', '), group.form,
+            group.form.padding ~ ", filename = '" ~ file_column() ~ "'"
+        )) %}
+    {% endfor %}
+    {{ return({
+        'names': files,
+        'relations': relations,
+        'relation': "(" ~ readers | join(" union all by name ") ~ ")"
+    }) }}
+{% endmacro %}
+
+{% macro csv_reader(literals, form, options) %}
+    {{ return("read_csv([" ~ literals ~ "], " ~ form.options ~ ", " ~ options ~ ")") }}
+{% endmacro %}
+
+{#-
+  How a CSV file is written, by its header: the separator that stands there most often, and the
+  columns. Nothing is a comment: ids may begin with #. To pad short lines, line breaks within quotes
+  need a reader of one thread.
+-#}
+{% macro csv_form(source, file) %}
+    {% set header = csv_header(source, file) %}
+    {% set unquoted = modules.re.sub('"[^"]*"', '', header) %}
+    {% set separator = namespace(text=',', count=unquoted.count(',')) %}
+    {% for text in [';', '\t', '|'] if unquoted.count(text) > separator.count %}
+        {% set separator.text, separator.count = text, unquoted.count(text) %}
+    {% endfor %}
+    {% set dialect = "auto_detect = false, quote = '\"', escape = '\"', comment = '', delim = "
+        ~ sql_text(separator.text) %}
+    {% set places = [] %}
+    {% for _ in range(separator.count + 1) %}
+        {% do places.append("c" ~ loop.index) %}
+    {% endfor %}
+    {% set names = query_column(
+        "select unnest([" ~ places | join(', ') ~ "]) from (select * from read_csv(" ~ sql_text(file)
+        ~ ", header = false, " ~ dialect ~ ", columns = {" ~ places | join(": 'varchar', ")
+        ~ ": 'varchar'}, null_padding = true, parallel = false, ignore_errors = true) limit 1)"
+    ) %}
+    {% set columns, taken = [], [] %}
+    {% for name in names %}
+        {% set name = name | default('', true) | string | trim or 'column' ~ loop.index %}
+        {% set name = name if name | lower not in taken else name ~ '_' ~ loop.index %}
+        {% do taken.append(name | lower) %}
+        {% do columns.append(sql_text(name) ~ ": 'varchar'") %}
+    {% endfor %}
+    {{ return({
+        'options': "header = true, " ~ dialect ~ ", columns = {" ~ columns | join(', ') ~ "}",
+        'padding': "null_padding = true, parallel = false, ignore_errors = true"
+    }) }}
+{% endmacro %}
+
+{#- The first line of a CSV file. Without one that can be read, nothing of the file can be. -#}
+{% macro csv_header(source, file) %}
+    {% do forget_rejects() %}
+    {% set lines = query_column(
+        "select line from read_csv(" ~ sql_text(file) ~ ", header = false, auto_detect = false,"
+        ~ " quote = '', escape = '', comment = '', delim = '" ~ '%c' | format(31)
+        ~ "', columns = {'line': 'varchar'}, store_rejects = true) limit 1"
+    ) %}
+    {% for error in run_query(
+        "select line, error_message from reject_errors where line = 1 order by all limit 1"
+    ) %}
+        {{ csv_error(source, file, error[0], error[1]) }}
+    {% endfor %}
+    {% if not lines or lines[0] is none %}
+        {{ exceptions.raise_compiler_error(
+            "Source " ~ source ~ ": " ~ file ~ " is empty: it has not even a header. Where there are"
+            ~ " no rows, deliver the header alone or no file."
+        ) }}
+    {% endif %}
+    {{ return(lines[0] | string) }}
+{% endmacro %}
+
+{% macro csv_error(source, file, line, problem) %}
+    {{ exceptions.raise_compiler_error(
+        "Source " ~ source ~ ": " ~ file ~ ", line " ~ line ~ ": "
+        ~ problem | replace('\n', ' ') | truncate(200)
+        ~ " Write the file as UTF-8 CSV, with every quoted value closed."
+    ) }}
+{% endmacro %}
+
+{% macro forget_rejects() %}
+    {% do run_query("drop table if exists reject_errors") %}
+    {% do run_query("drop table if exists reject_scans") %}
+{% endmacro %}
+
+{#-
+  Reads a CSV file once to the end, before anything is built. An unclosed quote would swallow the rows
+  after it, and text in another encoding is wrong all over the file: both are errors here, with file
+  and line. Lines that are wrong by themselves go to raw_<source>.malformed_rows, for the quarantine.
+-#}
+{% macro quarantine_malformed_lines(source, entity, file, form) %}
+    {% do forget_rejects() %}
+    {% do run_query(
+        "select max(length(columns(*))) from "
+        ~ csv_reader(sql_text(file), form, "store_rejects = true, rejects_limit = 0")
+    ) %}
+    {% set is_malformed = "(error_type in ('TOO MANY COLUMNS', 'LINE SIZE OVER MAXIMUM')"
+        ~ " or error_type = 'UNQUOTED VALUE' and not contains(rtrim(csv_line, chr(10) || chr(13)), chr(10)))" %}
+    {% for error in run_query(
+        "select line, error_message, csv_line from reject_errors where error_type != 'MISSING COLUMNS'"
+        ~ (" and not " ~ is_malformed if entity in folder_contract() else "")
+        ~ " order by line limit 1"
+    ) %}
+        {{ csv_error(source, file, error[0], error[1]) }}
+    {% endfor %}
+    {% do run_query(
+        "insert into raw_" ~ source ~ ".malformed_rows select " ~ sql_text(entity) ~ ", "
+        ~ sql_text(file) ~ ", line, min(error_message), left(min(csv_line), 10000) from reject_errors"
+        ~ " where " ~ is_malformed ~ " group by line"
+    ) if entity in folder_contract() %}
 {% endmacro %}

@@ -55,7 +55,8 @@
 
 {#-
   The input's columns for a column of the contract: by its name, else by one of its other names
-  (`also`); for kind texts every one with a number behind it too, such as phone_1, phone_2.
+  (`also`); for kind texts every one with a number behind it too, such as phone_1, phone_2; for kind
+  file the one that readers of files add.
 -#}
 {% macro matching_columns(found, name, rule) %}
     {% if rule.kind == 'texts' %}
@@ -64,6 +65,8 @@
             {% do matching.append(column) %}
         {% endfor %}
         {{ return(matching) }}
+    {% elif rule.kind == 'file' %}
+        {{ return([file_column()] | select('in', found) | list) }}
     {% endif %}
     {{ return((([name] + rule.get('also', [])) | select('in', found) | list)[:1]) }}
 {% endmacro %}
@@ -71,7 +74,7 @@
 {#- Stops the build where `found` lacks a required column of the contract. -#}
 {% macro check_columns(source, found, columns, origin) %}
     {% set required, optional, missing = [], [], [] %}
-    {% for name, rule in columns.items() %}
+    {% for name, rule in columns.items() if rule.kind != 'file' %}
         {% set names = [name] + rule.get('also', []) %}
         {% do (required if rule.required else optional).append(names | join(' or ')) %}
         {% if rule.required and not (names + rule.get('unless', [])) | select('in', found) | list %}
@@ -92,7 +95,7 @@
 
 {#-
   Creates raw_<source>.<entity> over `relation` (any SQL after FROM). `columns` maps each column of
-  the contract to {kind: text | texts | time | number, required: bool} and, where it has other
+  the contract to {kind: text | texts | time | number | file, required: bool} and, where it has other
   names, also: [...]; `unless` names columns that make up for a missing one. Columns that the input
   lacks are null when optional and an error when required; columns beyond the contract are named
   once.
@@ -105,7 +108,9 @@
         {% set values = [] %}
         {% for column in matching_columns(found, name, rule) %}
             {% do used.append(column) %}
-            {% do values.append(landed_column(found[column], 'text' if rule.kind == 'texts' else rule.kind)) %}
+            {% do values.append(landed_column(
+                found[column], 'text' if rule.kind in ['texts', 'file'] else rule.kind
+            )) %}
         {% endfor %}
         {% if rule.kind == 'texts' %}
             {% do selected.append('cast([' ~ values | join(', ') ~ '] as varchar[]) as ' ~ name) %}
@@ -113,7 +118,7 @@
             {% do selected.append((values | first or 'cast(null as varchar)') ~ ' as ' ~ name) %}
         {% endif %}
     {% endfor %}
-    {% set extra = found.keys() | reject('in', used) | list %}
+    {% set extra = found.keys() | reject('in', used + [file_column()]) | list %}
     {% if extra %}
         {% do log(
             "Source " ~ source ~ ": " ~ origin ~ ": columns not used: " ~ extra | join(', '),

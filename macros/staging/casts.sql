@@ -1,8 +1,14 @@
 {#- How raw values are read, the same in every source. What cannot be read becomes null. -#}
 
-{#- Text without surrounding white space; empty text is null. -#}
+{#-
+  Text without surrounding white space; empty text is null. What looks the same is the same: letters
+  with marks are of one form (NFC), whichever the exporting system writes.
+-#}
 {% macro to_text(column) -%}
-    nullif(trim(cast({{ column }} as varchar), chr(9) || chr(10) || chr(13) || ' '), '')
+    nullif(
+        trim({{ composed_text('cast(' ~ column ~ ' as varchar)') }}, chr(9) || chr(10) || chr(13) || ' '),
+        ''
+    )
 {%- endmacro %}
 
 {#- Money. Empty counts as 0; what is neither empty nor a finite number is null. -#}

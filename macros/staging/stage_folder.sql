@@ -1,14 +1,26 @@
 {#- Staging of a folder's entities: the same for a user's files and for the demo. -#}
 
-{#- The id of a row or, where it has none, one made of its content; equal rows are numbered. -#}
-{% macro id_or_row_number(column, relation) -%}
+{#-
+  The id of a row or, where it has none, one made of its content; equal rows are numbered. When and
+  from which file a row was loaded is no content: the id must outlive a copy of the file.
+-#}
+{% macro id_or_row_number(column, entity) -%}
+    {%- set content = columns_as_json(
+        folder_contract()[entity].columns.keys() | reject('in', ['loaded_at', 'loaded_from']) | list
+    ) -%}
     coalesce(
         {{ to_text(column) }},
         concat(
-            'row-', left(md5({{ row_as_json(relation) }}), 16), '-',
-            row_number() over (partition by {{ row_as_json(relation) }})
+            'row-', left(md5({{ content }}), 16), '-',
+            row_number() over (partition by {{ content }})
         )
     )
+{%- endmacro %}
+
+{#- When a row was loaded, where it says so, and from which file, where it is of one. -#}
+{% macro load_columns() -%}
+    {{ to_utc_timestamp('loaded_at') }} as loaded_at,
+        loaded_from
 {%- endmacro %}
 
 {% macro stage_folder_sessions(source_name) %}
@@ -34,7 +46,8 @@ final as (
         {{ to_flag('holder_engagement') }} as holder_engagement,
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,
-        {{ row_as_json('sessions') }} as raw_row
+        {{ row_as_json('sessions') }} as raw_row,
+        {{ load_columns() }}
     from sessions
 
 )
@@ -59,7 +72,8 @@ final as (
         {{ to_utc_timestamp('converted_at') }} as converted_at,
         {{ to_amount('revenue') }} as revenue,
         upper({{ to_text('currency') }}) as currency,
-        {{ row_as_json('conversions') }} as raw_row
+        {{ row_as_json('conversions') }} as raw_row,
+        {{ load_columns() }}
     from conversions
 
 )
@@ -78,13 +92,15 @@ final as (
 
     select
         '{{ source_name }}' as source,
+        {{ to_text('spend_id') }} as spend_id,
         cast({{ to_utc_timestamp('date') }} as date) as spend_date,
         {{ to_text('channel') }} as channel,
         {{ to_text('campaign') }} as campaign,
         {{ to_text('account') }} as account,
         cast(null as varchar) as touchpoint_id,
         {{ to_amount('spend') }} as spend,
-        {{ row_as_json('spend_rows') }} as raw_row
+        {{ row_as_json('spend_rows') }} as raw_row,
+        {{ load_columns() }}
     from spend_rows
 
 )
@@ -118,7 +134,8 @@ final as (
         {{ to_text('first_touch') }} as first_touch,
         {{ to_text('last_touch') }} as last_touch,
         try_cast({{ to_text('duration') }} as double) as duration_seconds,
-        {{ row_as_json('calls') }} as raw_row
+        {{ row_as_json('calls') }} as raw_row,
+        {{ load_columns() }}
     from calls
 
 )
@@ -146,7 +163,8 @@ final as (
         {{ to_text('city') }} as city,
         phone as phones,
         email as emails,
-        {{ row_as_json('customers') }} as raw_row
+        {{ row_as_json('customers') }} as raw_row,
+        {{ load_columns() }}
     from customers
 
 )
@@ -170,7 +188,8 @@ final as (
         {{ to_utc_timestamp('booked_at') }} as booked_at,
         {{ to_utc_timestamp('attended_at') }} as attended_at,
         lower({{ to_text('status') }}) as status,
-        {{ row_as_json('appointments') }} as raw_row
+        {{ row_as_json('appointments') }} as raw_row,
+        {{ load_columns() }}
     from appointments
 
 )
@@ -189,13 +208,14 @@ final as (
 
     select
         '{{ source_name }}' as source,
-        {{ id_or_row_number('revenue_id', 'revenue_rows') }} as revenue_id,
+        {{ id_or_row_number('revenue_id', 'revenue') }} as revenue_id,
         {{ to_text('customer_id') }} as customer_id,
         cast({{ to_utc_timestamp('service_date') }} as date) as service_date,
         {{ to_amount('net') }} as net,
         {{ to_text('revenue_center') }} as revenue_center,
         upper({{ to_text('currency') }}) as currency,
-        {{ row_as_json('revenue_rows') }} as raw_row
+        {{ row_as_json('revenue_rows') }} as raw_row,
+        {{ load_columns() }}
     from revenue_rows
 
 )
@@ -226,8 +246,29 @@ final as (
         {{ to_text('medium') }} as medium,
         {{ to_text('campaign') }} as campaign,
         {{ to_text('landing_page') }} as landing_page,
-        {{ row_as_json('identity_links') }} as raw_row
+        {{ row_as_json('identity_links') }} as raw_row,
+        {{ load_columns() }}
     from identity_links
+
+)
+
+select * from final
+{% endmacro %}
+
+{% macro stage_folder_malformed_rows(source_name) %}
+with malformed_rows as (
+
+    select * from {{ source(source_name, 'malformed_rows') }}
+
+),
+
+final as (
+
+    select
+        '{{ source_name }}' as source,
+        entity,
+        {{ row_as_json('malformed_rows') }} as raw_row
+    from malformed_rows
 
 )
 

@@ -5,17 +5,30 @@ with data_quality as (
 
 ),
 
-delivered as (
+delivered_rows as (
 
     {% for entity in entities() %}
     select
         source,
-        '{{ entity }}' as entity,
-        count(*) as row_count
+        '{{ entity }}' as entity
     from {{ ref('int_' ~ entity ~ '_unioned') }}
-    group by source
-    {% if not loop.last %}union all{% endif %}
+    union all
     {% endfor %}
+    select
+        source,
+        entity
+    from {{ ref('int_malformed_rows_unioned') }}
+
+),
+
+delivered as (
+
+    select
+        source,
+        entity,
+        count(*) as row_count
+    from delivered_rows
+    group by source, entity
 
 ),
 

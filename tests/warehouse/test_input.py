@@ -202,10 +202,11 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
     assert outcomes == [
         ("conversions", "duplicate_id", 1),
         ("conversions", "unreadable_amount", 3),
-        ("sessions", "duplicate_id", 2),
+        ("sessions", "duplicate_id", 1),
         ("sessions", "implausible_time", 2),
         ("sessions", "missing_id", 1),
         ("sessions", "missing_person", 1),
+        ("sessions", "repeated_row", 1),
         ("sessions", "reserved_channel", 1),
         ("sessions", "unreadable_time", 2),
         ("spend", "reserved_channel", 1),

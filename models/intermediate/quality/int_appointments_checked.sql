@@ -17,6 +17,8 @@ final as (
         attended_at,
         status,
         raw_row,
+        loaded_at,
+        loaded_from,
         case
             when customer_id is null then 'missing_person'
             when booked_at is null then 'unreadable_time'

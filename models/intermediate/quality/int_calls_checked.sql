@@ -27,6 +27,8 @@ final as (
         last_touch,
         duration_seconds,
         raw_row,
+        loaded_at,
+        loaded_from,
         {{ traffic('call', [
             'channel', 'traffic_source', 'medium', 'campaign', 'landing_page', 'tracking_label',
             'referral_source_id'

@@ -18,6 +18,8 @@ final as (
         revenue,
         currency,
         raw_row,
+        loaded_at,
+        loaded_from,
         case
             when conversion_id is null then 'missing_id'
             when user_id is null then 'missing_person'

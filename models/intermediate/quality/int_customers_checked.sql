@@ -27,6 +27,8 @@ final as (
         phones,
         emails,
         raw_row,
+        loaded_at,
+        loaded_from,
         {{ traffic('referral', ['referral_source_id']) }} as traffic,
         case
             when customer_id is null then 'missing_id'

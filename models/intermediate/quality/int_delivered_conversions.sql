@@ -1,5 +1,5 @@
--- grain: one row per source and conversion delivered. Of several rows with one id the earliest is
--- kept.
+-- grain: one row per source and conversion delivered. Of several rows with one id the one
+-- loaded last is kept.
 {{ config(materialized='view') }}
 
 {{ usable_rows('conversions', [

@@ -1,4 +1,4 @@
--- grain: one row per source and identity link. Of several rows with one id one is kept.
+-- grain: one row per source and identity link. Of several rows with one id the one loaded last is kept.
 {{ config(schema='restricted') }}
 
 {{ usable_rows('identity_links', [

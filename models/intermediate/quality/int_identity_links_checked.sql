@@ -24,6 +24,8 @@ final as (
         campaign,
         landing_page,
         raw_row,
+        loaded_at,
+        loaded_from,
         {{ traffic('form', [
             'channel', 'traffic_source', 'medium', 'campaign', 'landing_page'
         ]) }} as traffic,

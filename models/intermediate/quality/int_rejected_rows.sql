@@ -1,4 +1,5 @@
--- grain: one row per delivered row that is not used, with its reason and the row as it came.
+-- grain: one row per delivered row that is not used, with its reason and the row as it came. Of several
+-- rows with one id all but one are: repeated where they say the same, else superseded.
 {{ config(schema='restricted') }}
 
 with unusable as (
@@ -7,18 +8,26 @@ with unusable as (
     select
         source,
         '{{ entity }}' as entity,
-        {{ columns.key or 'touchpoint_id' }} as entity_key,
+        {{ 'coalesce(spend_id, touchpoint_id)' if entity == 'spend' else columns.key }} as entity_key,
         rejection_reason,
         {{ columns.amount or 'cast(null as decimal(28, 10))' }} as amount,
         raw_row
     from {{ ref('int_' ~ entity ~ '_checked') }}
     where rejection_reason is not null
-    {% if not loop.last %}union all{% endif %}
+    union all
     {% endfor %}
+    select
+        source,
+        entity,
+        cast(null as varchar) as entity_key,
+        'malformed_row' as rejection_reason,
+        cast(null as decimal(28, 10)) as amount,
+        raw_row
+    from {{ ref('int_malformed_rows_unioned') }}
 
 ),
 
-{% for entity, columns in entities().items() if columns.key %}
+{% for entity, columns in entities().items() %}
 usable_{{ entity }} as (
 
     select * from {{ ref('int_' ~ entity ~ '_checked') }}
@@ -32,7 +41,7 @@ repeated_{{ entity }}_keys as (
         source,
         {{ columns.key }}
     from {{ ref('int_' ~ entity ~ '_checked') }}
-    where rejection_reason is null
+    where rejection_reason is null{{ ' and spend_id is not null' if entity == 'spend' }}
     group by source, {{ columns.key }}
     having count(*) > 1
 
@@ -54,21 +63,43 @@ ranked_{{ entity }} as (
 
 ),
 
+kept_{{ entity }} as (
+
+    select * from ranked_{{ entity }}
+    where delivery_number = 1
+
+),
+
 {% endfor %}
 final as (
 
     select * from unusable
-    {% for entity, columns in entities().items() if columns.key %}
+    {% for entity, columns in entities().items() %}
     union all
     select
-        source,
+        ranked_{{ entity }}.source,
         '{{ entity }}' as entity,
-        {{ columns.key }} as entity_key,
-        'duplicate_id' as rejection_reason,
-        {{ columns.amount or 'cast(null as decimal(28, 10))' }} as amount,
-        raw_row
+        ranked_{{ entity }}.{{ columns.key }} as entity_key,
+        case
+            when
+                {% for column in columns.content %}
+                {{ 'and ' if not loop.first }}ranked_{{ entity }}.{{ column }} is not distinct from kept_{{ entity }}.{{ column }}
+                {% endfor %}
+                then 'repeated_row'
+            else 'duplicate_id'
+        end as rejection_reason,
+        {% if columns.amount %}
+        ranked_{{ entity }}.{{ columns.amount }} as amount,
+        {% else %}
+        cast(null as decimal(28, 10)) as amount,
+        {% endif %}
+        ranked_{{ entity }}.raw_row
     from ranked_{{ entity }}
-    where delivery_number > 1
+    inner join kept_{{ entity }}
+        on
+            ranked_{{ entity }}.source = kept_{{ entity }}.source
+            and ranked_{{ entity }}.{{ columns.key }} = kept_{{ entity }}.{{ columns.key }}
+    where ranked_{{ entity }}.delivery_number > 1
     {% endfor %}
 
 )

@@ -18,6 +18,8 @@ final as (
         revenue_center,
         currency,
         raw_row,
+        loaded_at,
+        loaded_from,
         case
             when customer_id is null then 'missing_person'
             when service_date is null then 'unreadable_time'

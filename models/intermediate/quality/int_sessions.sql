@@ -1,4 +1,4 @@
--- grain: one row per source and session. Of several rows with one id the earliest is kept.
+-- grain: one row per source and session. Of several rows with one id the one loaded last is kept.
 {{ config(materialized='view') }}
 
 {{ usable_rows('sessions', [

@@ -24,6 +24,8 @@ final as (
         closer_engagement,
         impression_interaction,
         raw_row,
+        loaded_at,
+        loaded_from,
         {{ traffic('session', [
             'channel', 'traffic_source', 'medium', 'campaign', 'referrer', 'landing_page'
         ]) }} as traffic,

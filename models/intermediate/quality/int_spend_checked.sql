@@ -11,6 +11,7 @@ final as (
 
     select
         source,
+        spend_id,
         spend_date,
         channel,
         campaign,
@@ -18,6 +19,8 @@ final as (
         touchpoint_id,
         spend,
         raw_row,
+        loaded_at,
+        loaded_from,
         case
             when spend_date is null and channel is null and touchpoint_id is not null
                 then 'unknown_touchpoint'

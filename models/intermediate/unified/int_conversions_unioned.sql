@@ -10,7 +10,9 @@ with unioned as (
         converted_at,
         revenue,
         currency,
-        raw_row
+        raw_row,
+        loaded_at,
+        loaded_from
     from {{ ref('stg_' ~ source ~ '__conversions') }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}

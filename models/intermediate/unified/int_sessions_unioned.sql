@@ -16,7 +16,9 @@ with unioned as (
         holder_engagement,
         closer_engagement,
         impression_interaction,
-        raw_row
+        raw_row,
+        loaded_at,
+        loaded_from
     from {{ ref('stg_' ~ source ~ '__sessions') }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}

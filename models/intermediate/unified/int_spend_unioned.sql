@@ -4,13 +4,16 @@ with unioned as (
     {% for source in enabled_sources() %}
     select
         source,
+        spend_id,
         spend_date,
         channel,
         campaign,
         account,
         touchpoint_id,
         spend,
-        raw_row
+        raw_row,
+        loaded_at,
+        loaded_from
     from {{ ref('stg_' ~ source ~ '__spend') }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}

@@ -17,7 +17,9 @@ final as (
         {{ to_utc_timestamp("conv_date || ' ' || conv_time") }} as converted_at,
         {{ to_amount('revenue') }} as revenue,
         cast(null as varchar) as currency,
-        {{ row_as_json('conversions') }} as raw_row
+        {{ row_as_json('conversions') }} as raw_row,
+        cast(null as timestamp) as loaded_at,
+        cast(null as varchar) as loaded_from
     from conversions
 
 )

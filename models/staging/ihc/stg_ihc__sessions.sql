@@ -23,7 +23,9 @@ final as (
         {{ to_flag('holder_engagement') }} as holder_engagement,
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,
-        {{ row_as_json('session_sources') }} as raw_row
+        {{ row_as_json('session_sources') }} as raw_row,
+        cast(null as timestamp) as loaded_at,
+        cast(null as varchar) as loaded_from
     from session_sources
 
 )

@@ -55,9 +55,12 @@ final as (
 
     select
         'ihc' as source,
+        cast(null as varchar) as spend_id,
         sessions.spend_date,
         sessions.channel,
         costs.raw_row,
+        cast(null as timestamp) as loaded_at,
+        cast(null as varchar) as loaded_from,
         cast(null as varchar) as campaign,
         cast(null as varchar) as account,
         coalesce(sessions.session_id, costs.session_id) as touchpoint_id,
