@@ -178,6 +178,55 @@
     {{ return(value) }}
 {% endmacro %}
 
+{#- Shares of rejected rows above which a build warns or fails; none where that is off. -#}
+{% macro warn_rejected_share() %}
+    {{ return(optional_share('warn_rejected_share', var('warn_rejected_share'))) }}
+{% endmacro %}
+
+{% macro fail_rejected_share() %}
+    {{ return(optional_share('fail_rejected_share', var('fail_rejected_share'))) }}
+{% endmacro %}
+
+{% macro optional_share(name, value) %}
+    {{ return(none if is_empty_setting(value) else share(name, value, 'a share from 0 to 1, or none')) }}
+{% endmacro %}
+
+{% macro share(name, value, allowed) %}
+    {% set text = value | string | trim %}
+    {% if not modules.re.fullmatch('[01]([.][0-9]{1,9})?', text) or text | float > 1 %}
+        {{ setting_error(name, value, allowed) }}
+    {% endif %}
+    {{ return(text) }}
+{% endmacro %}
+
+{#- By measure of rpt_coverage the share below which a build warns or fails. -#}
+{% macro warn_coverage_below() %}
+    {{ return(coverage_minimums('warn_coverage_below')) }}
+{% endmacro %}
+
+{% macro fail_coverage_below() %}
+    {{ return(coverage_minimums('fail_coverage_below')) }}
+{% endmacro %}
+
+{% macro coverage_minimums(name) %}
+    {% set value = var(name) %}
+    {% set allowed = 'shares from 0 to 1 of ' ~ coverage_measures() | join(', ')
+        ~ ', as {revenue_attributed: 0.5}, or none' %}
+    {% set minimums = {} %}
+    {% if not is_empty_setting(value) %}
+        {% if value is not mapping %}
+            {{ setting_error(name, value, allowed) }}
+        {% endif %}
+        {% for measure, minimum in value.items() %}
+            {% if measure not in coverage_measures() %}
+                {{ setting_error(name, value, allowed) }}
+            {% endif %}
+            {% do minimums.update({measure: share(name, minimum, allowed)}) %}
+        {% endfor %}
+    {% endif %}
+    {{ return(minimums) }}
+{% endmacro %}
+
 {#- First and last day of the reporting period as 'YYYY-MM-DD', or none where it is open. -#}
 {% macro start_date() %}
     {{ return(date_setting('start_date')) }}
@@ -247,7 +296,8 @@
             'path_summary_rows', 'ihc_results_path', 'default_phone_region', 'email_provider_rules',
             'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold',
             'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
-            'nurture_ratio', 'keep_generations'
+            'nurture_ratio', 'keep_generations', 'warn_rejected_share', 'fail_rejected_share',
+            'warn_coverage_below', 'fail_coverage_below'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
@@ -276,6 +326,10 @@
         {% do widest_interval_ratio() %}
         {% do nurture_ratio() %}
         {% do keep_generations() %}
+        {% do warn_rejected_share() %}
+        {% do fail_rejected_share() %}
+        {% do warn_coverage_below() %}
+        {% do fail_coverage_below() %}
         {% do start_date() %}
         {% do end_date() %}
         {% if start_date() and end_date() and start_date() > end_date() %}

@@ -464,7 +464,7 @@
     {% set lines = query_column(
         "select line from read_csv(" ~ sql_text(file) ~ ", header = false, auto_detect = false,"
         ~ " quote = '', escape = '', comment = '', delim = '" ~ '%c' | format(31)
-        ~ "', columns = {'line': 'varchar'}, store_rejects = true) limit 1"
+        ~ "', columns = {'line': 'varchar'}, strict_mode = false, store_rejects = true) limit 1"
     ) %}
     {% for error in run_query(
         "select line, error_message from reject_errors where line = 1 order by all limit 1"

@@ -32,6 +32,12 @@ import pyarrow as pa
 
 SCHEMA = "marts"
 HISTORY = "rpt_runs"
+HISTORIES = {
+    "rpt_coverage": "rpt_coverage_history",
+    "rpt_data_quality": "rpt_data_quality_history",
+}
+"""Marts whose rows are kept from publication to publication, and under which name."""
+
 MANIFEST = "manifest.json"
 CURRENT = "current"
 GENERATIONS = "generations"
@@ -107,6 +113,10 @@ def publish(
     Rows are sorted by all columns from left to right, so that a Parquet file has the same bytes
     whatever order the build left the rows in and however many threads write them.
 
+    Of the marts in `HISTORIES` a second table holds the rows of every publication, by `run_id` and
+    `started_at`: those that the newest publication has, and the new ones. So each carries all that
+    came before it, and pruning loses nothing.
+
     Parameters
     ----------
     build
@@ -119,6 +129,7 @@ def publish(
         Names of the tables to publish; nothing else leaves the build.
     manifest
         What made this generation, as JSON; rows and hashes of the marts are added under `marts`.
+        Its `started_at`, if any, dates the rows in the histories.
     history
         All runs including this one; published as the mart `rpt_runs`.
     file_name
@@ -127,7 +138,8 @@ def publish(
     Returns
     -------
     dict[str, PublishedMart]
-        By name of the mart, `rpt_runs` not among them: its times differ from run to run.
+        By name of the mart, `rpt_runs` and the histories not among them: their times differ from
+        run to run.
 
     Raises
     ------
@@ -140,7 +152,14 @@ def publish(
     partial = home / f"{PARTIAL}{generation}"
     partial.mkdir(mode=0o755)
     try:
-        published = _write_marts(build, partial, marts, history, file_name)
+        started_at = manifest.get("started_at")
+        run = _RunRows(
+            generation,
+            # As all times of a warehouse: UTC without saying so.
+            started_at and datetime.fromisoformat(started_at).astimezone(UTC).replace(tzinfo=None),
+            _newest_histories(folder),
+        )
+        published = _write_marts(build, partial, marts, history, run, file_name)
         content = {**manifest, "marts": {name: asdict(mart) for name, mart in published.items()}}
         (partial / MANIFEST).write_text(
             json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -217,8 +236,32 @@ def remove_leftovers(folder: Path) -> list[Path]:
     return leftovers
 
 
+@dataclass(frozen=True)
+class _RunRows:
+    """What a run adds its rows to: by name of a history the file that has it so far."""
+
+    run_id: str
+    started_at: datetime | None
+    files: Mapping[str, Path]
+
+
+def _newest_histories(folder: Path) -> dict[str, Path]:
+    """Find each history in the newest generation that has it; older ones know nothing more."""
+    return {
+        path.stem: path
+        for generation in generations(folder)
+        for path in sorted((folder / GENERATIONS / generation).glob("*.parquet"))
+        if path.stem in HISTORIES.values()
+    }
+
+
 def _write_marts(
-    build: Path, partial: Path, marts: Iterable[str], history: pa.Table, file_name: str
+    build: Path,
+    partial: Path,
+    marts: Iterable[str],
+    history: pa.Table,
+    run: _RunRows,
+    file_name: str,
 ) -> dict[str, PublishedMart]:
     """Write the DuckDB file and the Parquet files of a generation into its folder."""
     published = {}
@@ -233,10 +276,29 @@ def _write_marts(
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             published[name] = PublishedMart(row_count, path.stat().st_size, digest)
+            if name in HISTORIES:
+                _add_to_history(connection, name, run)
+                _copy(connection, HISTORIES[name], partial / f"{HISTORIES[name]}.parquet")
         connection.register("history", history)
         connection.execute(f"create table {_mart(HISTORY)} as from history")
         _copy(connection, HISTORY, partial / f"{HISTORY}.parquet")
     return published
+
+
+def _add_to_history(connection: duckdb.DuckDBPyConnection, mart: str, run: _RunRows) -> None:
+    """Write the rows of a published mart behind those of the runs before."""
+    name = HISTORIES[mart]
+    rows = (
+        "select $run_id as run_id, cast($started_at as timestamp) as started_at, * "  # noqa: S608
+        f"from {_mart(mart)}"
+    )
+    if name in run.files:
+        # A column that one of the two lacks is empty there.
+        rows += f" union all by name from read_parquet({_text(run.files[name])})"
+    connection.execute(
+        f"create table {_mart(name)} as select * from ({rows}) order by all",  # noqa: S608
+        {"run_id": run.run_id, "started_at": run.started_at},
+    )
 
 
 @contextmanager

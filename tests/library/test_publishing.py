@@ -22,6 +22,7 @@ from processes import PROCESSES
 from tributary.build_lock import BuildRunningError, build_lock
 from tributary.publishing import (
     GENERATIONS,
+    HISTORIES,
     MANIFEST,
     current_generation,
     generations,
@@ -162,6 +163,60 @@ def test_an_empty_mart_and_no_mart_at_all_are_published(tmp_path: Path) -> None:
     assert [mart.row_count for mart in published.values()] == [0, 0]
     assert publish(build, tmp_path, "two", [], {}, HISTORY, FILE) == {}
     assert current_generation(tmp_path) == "two"
+
+
+def test_quality_of_every_publication_is_kept_though_generations_are_pruned(tmp_path: Path) -> None:
+    build = tmp_path / FILE
+    started_at = "2024-01-31T23:30:00Z"
+    history = f"marts.{HISTORIES['rpt_coverage']}"
+    names = [generation(number) for number in range(4)]
+    # The first publication is of a time before there was such a mart, the third one lacks a column.
+    for name, columns in zip(
+        names,
+        (None, "'a' as source, 0.5 as share", "'a' as source", "'a' as source, 0.75 as share"),
+        strict=True,
+    ):
+        with duckdb.connect(str(build)) as connection:
+            connection.execute("create schema if not exists marts")
+            if columns:
+                connection.execute(
+                    f"create or replace table marts.rpt_coverage as select {columns}"
+                )
+        manifest = {"started_at": started_at}
+        marts = ["rpt_coverage"] if columns else []
+        published = publish(build, tmp_path / "out", name, marts, manifest, HISTORY, FILE)
+        assert list(published) == marts
+        prune(tmp_path / "out", 1)
+    expected = [
+        (names[1], datetime(2024, 1, 31, 23, 30), "a", 0.5),
+        (names[2], datetime(2024, 1, 31, 23, 30), "a", None),
+        (names[3], datetime(2024, 1, 31, 23, 30), "a", 0.75),
+    ]
+    with duckdb.connect(str(tmp_path / "out" / "current" / FILE), read_only=True) as connection:
+        columns = "run_id, started_at, source, share::double"
+        assert connection.execute(f"select {columns} from {history}").fetchall() == expected
+        assert (
+            connection.execute(
+                f"select {columns} from '{tmp_path}/out/current/rpt_coverage_history.parquet'"
+            ).fetchall()
+            == expected
+        )
+        assert connection.execute("select * from marts.rpt_coverage").fetchall() == [("a", 0.75)]
+
+
+def test_a_history_goes_on_from_the_newest_generation_whichever_is_current(tmp_path: Path) -> None:
+    build = tmp_path / FILE
+    with duckdb.connect(str(build)) as connection:
+        connection.execute("create schema marts; create table marts.rpt_data_quality as select 1 x")
+    names = [generation(number) for number in range(3)]
+    for name in names:
+        publish(build, tmp_path, name, ["rpt_data_quality"], {}, HISTORY, FILE)
+        if name == names[1]:
+            make_current(tmp_path, names[0])
+    with duckdb.connect(str(tmp_path / "current" / FILE), read_only=True) as connection:
+        assert connection.execute(
+            "select run_id, x from marts.rpt_data_quality_history"
+        ).fetchall() == [(name, 1) for name in names]
 
 
 def test_pruning_keeps_the_newest_and_the_current_one(folder: Path) -> None:

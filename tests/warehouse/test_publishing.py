@@ -109,6 +109,7 @@ def test_a_green_build_is_published_with_what_made_it(folder: Path) -> None:
         ("dim_view",),
         ("fct_builds",),
         ("rpt_data_quality",),
+        ("rpt_data_quality_history",),
         ("rpt_runs",),
     ]
     for runs in ("marts.rpt_runs", f"read_parquet('{home}/rpt_runs.parquet')"):

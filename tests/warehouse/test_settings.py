@@ -44,6 +44,18 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
             "markov_shapley, hazard, hazard_calibrated, data_driven, ensemble",
         ),
         ("{keep_generations: 0}", "Allowed: a whole number from 1 to 999999"),
+        (
+            "{fail_rejected_share: 5%}",
+            "fail_rejected_share is '5%'. Allowed: a share from 0 to 1, or none",
+        ),
+        ("{warn_rejected_share: 1.5}", "Allowed: a share from 0 to 1, or none"),
+        (
+            "{fail_coverage_below: 0.5}",
+            "Allowed: shares from 0 to 1 of conversions_with_journey, journeys_with_known_channel, "
+            "revenue_attributed, interactions_matched, as {revenue_attributed: 0.5}, or none",
+        ),
+        ("{warn_coverage_below: {revenue: 0.5}}", "Allowed: shares from 0 to 1 of"),
+        ("{warn_coverage_below: {revenue_attributed: half}}", "Allowed: shares from 0 to 1 of"),
         ("{target_roas: 0}", "target_roas is '0'. Allowed: a positive number"),
         ("{raise_margin: 0.9}", "raise_margin is '0.9'. Allowed: a number from 1 to 999999"),
         ("{start_date: '2023-02-29'}", "start_date is '2023-02-29'. Allowed: a calendar day"),
@@ -127,6 +139,28 @@ def test_unclosed_quote_near_the_head_is_hinted_at(tmp_path: Path) -> None:
     )
     message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
     assert "One column alone hints at an unclosed quote" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "sessions.csv is empty: it has not even a header."),
+        (
+            "session_id,user_id,started_at,channel\ns1,u,2024-01-01,ad\n".encode("utf-16"),
+            "sessions.csv, line 1: Invalid unicode",
+        ),
+        (
+            "session_id,user_id,started_at,channel,größe\n".encode("latin-1"),
+            "sessions.csv, line 1: Invalid unicode",
+        ),
+    ],
+)
+def test_file_without_a_header_that_can_be_read_is_named(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    (tmp_path / "sessions.csv").write_bytes(content)
+    message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
+    assert expected in message
 
 
 def test_both_kinds_of_file_for_one_entity_are_an_error(tmp_path: Path) -> None:
