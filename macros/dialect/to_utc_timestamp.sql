@@ -1,11 +1,20 @@
 {#-
-  A UTC timestamp. Text with an offset is converted; text without one is UTC; what cannot be read
-  becomes null.
+  A UTC timestamp. Text with an offset or the name of a zone is converted; text without one is UTC;
+  what cannot be read becomes null.
 -#}
 {% macro to_utc_timestamp(column) -%}
     {{ return(adapter.dispatch('to_utc_timestamp', 'tributary')(column)) }}
 {%- endmacro %}
 
+{#-
+  Only text with a zone may be read as a time with one: after a row that names a zone, DuckDB 1.5 reads
+  the next rows without any as of that zone. A time without one overlooks offsets, so these come first.
+-#}
 {% macro default__to_utc_timestamp(column) -%}
-    try_cast({{ column }} as timestamptz) at time zone 'UTC'
+    {%- set after_date = 'substr(cast(' ~ column ~ ' as varchar), 11)' -%}
+    {%- set zoned = 'try_cast(' ~ column ~ " as timestamptz) at time zone 'UTC'" -%}
+    case
+        when contains({{ after_date }}, '+') or contains({{ after_date }}, '-') then {{ zoned }}
+        else coalesce(try_cast({{ column }} as timestamp), {{ zoned }})
+    end
 {%- endmacro %}
