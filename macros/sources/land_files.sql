@@ -458,26 +458,26 @@
     }) }}
 {% endmacro %}
 
-{#- The first line of a CSV file. Without one that can be read, nothing of the file can be. -#}
+{#- The first line of a CSV file that is UTF-8; one before it that is not is found when all is read. -#}
 {% macro csv_header(source, file) %}
-    {% do forget_rejects() %}
     {% set lines = query_column(
         "select line from read_csv(" ~ sql_text(file) ~ ", header = false, auto_detect = false,"
         ~ " quote = '', escape = '', comment = '', delim = '" ~ '%c' | format(31)
-        ~ "', columns = {'line': 'varchar'}, strict_mode = false, store_rejects = true) limit 1"
+        ~ "', columns = {'line': 'varchar'}, strict_mode = false, ignore_errors = true) limit 1"
     ) %}
-    {% for error in run_query(
-        "select line, error_message from reject_errors where line = 1 order by all limit 1"
-    ) %}
-        {{ csv_error(source, file, error[0], error[1]) }}
-    {% endfor %}
     {% if not lines or lines[0] is none %}
         {{ exceptions.raise_compiler_error(
             "Source " ~ source ~ ": " ~ file ~ " is empty: it has not even a header. Where there are"
             ~ " no rows, deliver the header alone or no file."
         ) }}
     {% endif %}
-    {{ return(lines[0] | string) }}
+    {% set header = lines[0] | string %}
+    {% if '\x00' in header %}
+        {{ csv_error(source, file, 1, "Invalid unicode in the header.") }}
+    {% elif header.count('"') % 2 %}
+        {{ csv_error(source, file, 1, "A quote in the header is not closed on its line.") }}
+    {% endif %}
+    {{ return(header) }}
 {% endmacro %}
 
 {% macro csv_error(source, file, line, problem) %}
@@ -494,7 +494,7 @@
 {% endmacro %}
 
 {#-
-  Reads a CSV file once to the end, before anything is built. An unclosed quote would swallow the rows
+  Reads a CSV file once to the end, its header too, before anything is built. An unclosed quote would swallow the rows
   after it, and text in another encoding is wrong all over the file: both are errors here, with file
   and line. Lines that are wrong by themselves go to raw_<source>.malformed_rows, for the quarantine.
 -#}
@@ -502,20 +502,26 @@
     {% do forget_rejects() %}
     {% do run_query(
         "select max(length(columns(*))) from "
-        ~ csv_reader(sql_text(file), form, "store_rejects = true, rejects_limit = 0")
+        ~ csv_reader(
+            sql_text(file), {'options': form.options | replace('header = true', 'header = false')},
+            "store_rejects = true, rejects_limit = 0"
+        )
     ) %}
+    {% set is_of_one_line = "not contains(rtrim(csv_line, chr(10) || chr(13)), chr(10))" %}
     {% set is_malformed = "(error_type in ('TOO MANY COLUMNS', 'LINE SIZE OVER MAXIMUM')"
-        ~ " or error_type = 'UNQUOTED VALUE' and not contains(rtrim(csv_line, chr(10) || chr(13)), chr(10)))" %}
+        ~ " or error_type = 'UNQUOTED VALUE' and " ~ is_of_one_line ~ ")" %}
     {% for error in run_query(
-        "select line, error_message, csv_line from reject_errors where error_type != 'MISSING COLUMNS'"
+        "select line, error_message from reject_errors where error_type != 'MISSING COLUMNS'"
         ~ (" and not " ~ is_malformed if entity in folder_contract() else "")
         ~ " order by line limit 1"
     ) %}
         {{ csv_error(source, file, error[0], error[1]) }}
     {% endfor %}
-    {% do run_query(
-        "insert into raw_" ~ source ~ ".malformed_rows select " ~ sql_text(entity) ~ ", "
-        ~ sql_text(file) ~ ", line, min(error_message), left(min(csv_line), 10000) from reject_errors"
-        ~ " where " ~ is_malformed ~ " group by line"
-    ) if entity in folder_contract() %}
+    {% if entity in folder_contract() %}
+        {% do run_query(
+            "insert into raw_" ~ source ~ ".malformed_rows select " ~ sql_text(entity) ~ ", "
+            ~ sql_text(file) ~ ", line, min(error_message), left(min(csv_line), 10000)"
+            ~ " from reject_errors where " ~ is_malformed ~ " group by line"
+        ) %}
+    {% endif %}
 {% endmacro %}

@@ -133,12 +133,18 @@ def test_unclosed_quote_or_wrong_encoding_is_named_with_its_line(
     assert f"sessions.csv, {expected}" in message
 
 
-def test_unclosed_quote_near_the_head_is_hinted_at(tmp_path: Path) -> None:
+def test_unclosed_quote_near_the_head_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "sessions.csv").write_text(
         'session_id,user_id,started_at,channel\ns1,u,2024-01-01,"ad\ns2,u,2024-01-01,ad\n'
     )
     message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
-    assert "One column alone hints at an unclosed quote" in message
+    assert "sessions.csv, line 2: Value with unterminated quote found" in message
+
+
+def test_unusual_separator_is_hinted_at(tmp_path: Path) -> None:
+    (tmp_path / "sessions.csv").write_text("session_id:user_id:started_at:channel\n")
+    message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
+    assert "One column alone hints at" in message
 
 
 @pytest.mark.parametrize(
