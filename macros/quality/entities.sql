@@ -1,7 +1,7 @@
 {#-
-  The entities that sources deliver, each with its key, its amount of money, if any, and its content:
-  what makes two rows of one key the same row, the time of the event first. The key of spend is
-  optional: without one, two equal rows are two charges.
+  The entities that sources deliver, each with its key, its amount of money, if any (as delivered it is
+  original_<amount>), and its content: what makes two rows of one key the same row, the time of the
+  event first. The key of spend is optional: without one, two equal rows are two charges.
 -#}
 {% macro entities() %}
     {{ return({
@@ -10,10 +10,11 @@
             'landing_page', 'holder_engagement', 'closer_engagement', 'impression_interaction'
         ]},
         'conversions': {'key': 'conversion_id', 'amount': 'revenue', 'content': [
-            'converted_at', 'user_id', 'conversion_type', 'revenue', 'currency'
+            'converted_at', 'user_id', 'conversion_type', 'original_revenue', 'original_currency'
         ]},
         'spend': {'key': 'spend_id', 'amount': 'spend', 'content': [
-            'spend_date', 'channel', 'campaign', 'account', 'touchpoint_id', 'spend'
+            'spend_date', 'channel', 'campaign', 'account', 'touchpoint_id', 'original_spend',
+            'original_currency'
         ]},
         'calls': {'key': 'call_id', 'amount': none, 'content': [
             'called_at', 'phone', 'email', 'user_id', 'channel', 'traffic_source', 'medium',
@@ -28,7 +29,7 @@
             'booked_at', 'customer_id', 'attended_at', 'status'
         ]},
         'revenue': {'key': 'revenue_id', 'amount': 'net', 'content': [
-            'service_date', 'customer_id', 'net', 'revenue_center', 'currency'
+            'service_date', 'customer_id', 'original_net', 'revenue_center', 'original_currency'
         ]},
         'identity_links': {'key': 'link_id', 'amount': none, 'content': [
             'linked_at', 'user_id', 'customer_id', 'phone', 'email', 'kind', 'channel',

@@ -178,6 +178,21 @@
     {{ return(value) }}
 {% endmacro %}
 
+{#- The currency that all amounts are converted to, or none where there is one alone. -#}
+{% macro reporting_currency() %}
+    {% set value = var('reporting_currency') %}
+    {% if is_empty_setting(value) %}
+        {{ return(none) }}
+    {% endif %}
+    {% set text = value | string | trim %}
+    {% if not modules.re.fullmatch('[A-Z]{3}', text) %}
+        {{ setting_error(
+            'reporting_currency', value, 'a currency in three capital letters (ISO 4217), or none'
+        ) }}
+    {% endif %}
+    {{ return(text) }}
+{% endmacro %}
+
 {#- Shares of rejected rows above which a build warns or fails; none where that is off. -#}
 {% macro warn_rejected_share() %}
     {{ return(optional_share('warn_rejected_share', var('warn_rejected_share'))) }}
@@ -297,7 +312,7 @@
             'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold',
             'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
             'nurture_ratio', 'keep_generations', 'warn_rejected_share', 'fail_rejected_share',
-            'warn_coverage_below', 'fail_coverage_below'
+            'warn_coverage_below', 'fail_coverage_below', 'reporting_currency'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
@@ -326,6 +341,7 @@
         {% do widest_interval_ratio() %}
         {% do nurture_ratio() %}
         {% do keep_generations() %}
+        {% do reporting_currency() %}
         {% do warn_rejected_share() %}
         {% do fail_rejected_share() %}
         {% do warn_coverage_below() %}

@@ -140,6 +140,7 @@
             'spend': needed_number,
             'campaign': text,
             'account': text,
+            'currency': text,
             'loaded_at': loaded_at,
             'loaded_from': loaded_from
         }},

@@ -99,6 +99,7 @@ final as (
         {{ to_text('account') }} as account,
         cast(null as varchar) as touchpoint_id,
         {{ to_amount('spend') }} as spend,
+        upper({{ to_text('currency') }}) as currency,
         {{ row_as_json('spend_rows') }} as raw_row,
         {{ load_columns() }}
     from spend_rows

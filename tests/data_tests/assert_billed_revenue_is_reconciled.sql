@@ -1,7 +1,7 @@
 -- Per source and revenue center, the reconciliation has every row and cent of the billing source.
 with revenue_rows as (
 
-    select * from {{ ref('int_revenue_unioned') }}
+    select * from {{ ref('int_revenue_checked') }}
 
 ),
 

@@ -1,4 +1,5 @@
--- Per source and entity, the money of every row delivered is used or rejected, to the cent.
+-- Per source and entity, the money of every row delivered is used or rejected, to the cent, in the
+-- currency that it came in.
 with rejected_rows as (
 
     select * from {{ ref('int_rejected_rows') }}
@@ -25,7 +26,7 @@ accounted_rows as (
     select
         source,
         '{{ entity }}' as entity,
-        {{ columns.amount }} as amount
+        original_{{ columns.amount }} as amount
     from {{ ref(usable_model(entity)) }}
     union all
     {% endfor %}

@@ -56,6 +56,10 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
         ),
         ("{warn_coverage_below: {revenue: 0.5}}", "Allowed: shares from 0 to 1 of"),
         ("{warn_coverage_below: {revenue_attributed: half}}", "Allowed: shares from 0 to 1 of"),
+        (
+            "{reporting_currency: euro}",
+            "reporting_currency is 'euro'. Allowed: a currency in three capital letters",
+        ),
         ("{target_roas: 0}", "target_roas is '0'. Allowed: a positive number"),
         ("{raise_margin: 0.9}", "raise_margin is '0.9'. Allowed: a number from 1 to 999999"),
         ("{start_date: '2023-02-29'}", "start_date is '2023-02-29'. Allowed: a calendar day"),

@@ -3,7 +3,7 @@
 
 with conversions as (
 
-    select * from {{ ref('int_conversions_unioned') }}
+    {{ with_reported_amount('int_conversions_unioned', 'revenue', 'converted_at') }}
 
 ),
 
@@ -15,8 +15,10 @@ final as (
         user_id,
         conversion_type,
         converted_at,
-        revenue,
-        currency,
+        reported_revenue as revenue,
+        reported_currency as currency,
+        conversions.revenue as original_revenue,
+        conversions.currency as original_currency,
         raw_row,
         loaded_at,
         loaded_from,
@@ -26,7 +28,7 @@ final as (
             when converted_at is null then 'unreadable_time'
             when not ({{ is_plausible_time('converted_at') }}) then 'implausible_time'
             when {{ is_in_the_future('converted_at') }} then 'future_time'
-            when revenue is null then 'unreadable_amount'
+            when conversions.revenue is null then 'unreadable_amount'
         end as rejection_reason
     from conversions
 

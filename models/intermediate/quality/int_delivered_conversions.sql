@@ -2,7 +2,9 @@
 -- loaded last is kept.
 {{ config(materialized='view') }}
 
+{%- do check_currency_rates('conversions', 'converted_at') %}
+
 {{ usable_rows('conversions', [
     'source', 'conversion_id', 'user_id', 'conversion_type', 'currency', 'revenue',
-    'converted_at'
+    'original_currency', 'original_revenue', 'converted_at'
 ]) }}

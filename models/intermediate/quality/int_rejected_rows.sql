@@ -10,7 +10,7 @@ with unusable as (
         '{{ entity }}' as entity,
         {{ 'coalesce(spend_id, touchpoint_id)' if entity == 'spend' else columns.key }} as entity_key,
         rejection_reason,
-        {{ columns.amount or 'cast(null as decimal(28, 10))' }} as amount,
+        {{ 'original_' ~ columns.amount if columns.amount else 'cast(null as decimal(28, 10))' }} as amount,
         raw_row
     from {{ ref('int_' ~ entity ~ '_checked') }}
     where rejection_reason is not null
@@ -89,7 +89,7 @@ final as (
             else 'duplicate_id'
         end as rejection_reason,
         {% if columns.amount %}
-        ranked_{{ entity }}.{{ columns.amount }} as amount,
+        ranked_{{ entity }}.original_{{ columns.amount }} as amount,
         {% else %}
         cast(null as decimal(28, 10)) as amount,
         {% endif %}

@@ -3,7 +3,7 @@
 
 with revenue_rows as (
 
-    select * from {{ ref('int_revenue_unioned') }}
+    {{ with_reported_amount('int_revenue_unioned', 'net', 'service_date') }}
 
 ),
 
@@ -14,9 +14,11 @@ final as (
         revenue_id,
         customer_id,
         service_date,
-        net,
+        reported_net as net,
         revenue_center,
-        currency,
+        reported_currency as currency,
+        revenue_rows.net as original_net,
+        revenue_rows.currency as original_currency,
         raw_row,
         loaded_at,
         loaded_from,
@@ -25,7 +27,7 @@ final as (
             when service_date is null then 'unreadable_time'
             when not ({{ is_plausible_time('service_date') }}) then 'implausible_time'
             when {{ is_in_the_future('service_date') }} then 'future_time'
-            when net is null then 'unreadable_amount'
+            when revenue_rows.net is null then 'unreadable_amount'
         end as rejection_reason
     from revenue_rows
 

@@ -3,7 +3,7 @@
 
 with spend_rows as (
 
-    select * from {{ ref('int_spend_unioned') }}
+    {{ with_reported_amount('int_spend_unioned', 'spend', 'spend_date') }}
 
 ),
 
@@ -17,7 +17,10 @@ final as (
         campaign,
         account,
         touchpoint_id,
-        spend,
+        reported_spend as spend,
+        reported_currency as currency,
+        spend_rows.spend as original_spend,
+        spend_rows.currency as original_currency,
         raw_row,
         loaded_at,
         loaded_from,
@@ -29,7 +32,7 @@ final as (
             when not ({{ is_plausible_time('spend_date') }}) then 'implausible_time'
             when {{ is_in_the_future('spend_date') }} then 'future_time'
             when channel in {{ reserved_channels() }} then 'reserved_channel'
-            when spend is null then 'unreadable_amount'
+            when spend_rows.spend is null then 'unreadable_amount'
         end as rejection_reason
     from spend_rows
 

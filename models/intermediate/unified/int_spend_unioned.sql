@@ -11,6 +11,7 @@ with unioned as (
         account,
         touchpoint_id,
         spend,
+        currency,
         raw_row,
         loaded_at,
         loaded_from

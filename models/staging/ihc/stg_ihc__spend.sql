@@ -63,6 +63,7 @@ final as (
         cast(null as varchar) as loaded_from,
         cast(null as varchar) as campaign,
         cast(null as varchar) as account,
+        cast(null as varchar) as currency,
         coalesce(sessions.session_id, costs.session_id) as touchpoint_id,
         case when costs.raw_row is null then 0 else costs.spend end as spend
     from sessions
