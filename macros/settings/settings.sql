@@ -85,6 +85,41 @@
     )) }}
 {% endmacro %}
 
+{#- Are touches without consent made anonymous, in place of being left out? -#}
+{% macro is_anonymising() %}
+    {{ return(one_of('without_consent', ['exclude', 'anonymise']) == 'anonymise') }}
+{% endmacro %}
+
+{#- Does a row count as refused where it says nothing of consent? -#}
+{% macro is_silence_refusal() %}
+    {{ return(one_of('missing_consent', ['given', 'refused']) == 'refused') }}
+{% endmacro %}
+
+{% macro one_of(name, allowed) %}
+    {% set value = var(name) | string | trim | lower %}
+    {% if value not in allowed %}
+        {{ setting_error(name, var(name), allowed | join(', ')) }}
+    {% endif %}
+    {{ return(value) }}
+{% endmacro %}
+
+{#- How many days events are kept, or none: no fewer than journeys look back. -#}
+{% macro retention_days() %}
+    {% set value = var('retention_days') %}
+    {% if is_empty_setting(value) %}
+        {{ return(none) }}
+    {% endif %}
+    {% set lookback = lookback_days() %}
+    {% set allowed = 'null, or a whole number of days up to 36500 that is not below lookback_days, which is '
+        ~ (lookback or 'none: set that too') %}
+    {% set text = value | string | trim %}
+    {% if not modules.re.fullmatch('[0-9]{1,5}', text) or not 1 <= text | int <= 36500
+        or lookback is none or text | int < lookback | float %}
+        {{ setting_error('retention_days', value, allowed) }}
+    {% endif %}
+    {{ return(text | int) }}
+{% endmacro %}
+
 {#- How many published generations tributary build keeps. -#}
 {% macro keep_generations() %}
     {{ return(whole_number('keep_generations', var('keep_generations'), 999999)) }}
@@ -312,7 +347,8 @@
             'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold',
             'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
             'nurture_ratio', 'keep_generations', 'warn_rejected_share', 'fail_rejected_share',
-            'warn_coverage_below', 'fail_coverage_below', 'reporting_currency'
+            'warn_coverage_below', 'fail_coverage_below', 'reporting_currency',
+            'without_consent', 'missing_consent', 'retention_days'
         ] %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
@@ -346,6 +382,9 @@
         {% do fail_rejected_share() %}
         {% do warn_coverage_below() %}
         {% do fail_coverage_below() %}
+        {% do is_anonymising() %}
+        {% do is_silence_refusal() %}
+        {% do retention_days() %}
         {% do start_date() %}
         {% do end_date() %}
         {% if start_date() and end_date() and start_date() > end_date() %}

@@ -120,6 +120,7 @@
             'holder_engagement': number,
             'closer_engagement': number,
             'impression_interaction': number,
+            'consent': text,
             'loaded_at': loaded_at,
             'loaded_from': loaded_from
         }},
@@ -163,6 +164,7 @@
             'first_touch': text,
             'last_touch': text,
             'duration': {'kind': 'number', 'required': false, 'also': ['duration_seconds']},
+            'consent': text,
             'loaded_at': loaded_at,
             'loaded_from': loaded_from
         }},
@@ -211,6 +213,7 @@
             'medium': text,
             'campaign': text,
             'landing_page': text,
+            'consent': text,
             'loaded_at': loaded_at,
             'loaded_from': loaded_from
         }}

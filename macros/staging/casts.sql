@@ -29,3 +29,14 @@
         )
     end
 {%- endmacro %}
+
+{#- Consent: yes or, whatever else is written, no; null where nothing is. -#}
+{% macro to_consent(column) -%}
+    case
+        when {{ to_text(column) }} is not null
+            then lower({{ to_text(column) }}) in (
+                'true', 't', 'yes', 'y', '1', 'given', 'granted', 'accepted', 'allowed', 'opt-in',
+                'opt_in', 'optin', 'opted-in', 'opted_in'
+            )
+    end
+{%- endmacro %}

@@ -46,6 +46,7 @@ final as (
         {{ to_flag('holder_engagement') }} as holder_engagement,
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,
+        {{ to_consent('consent') }} as has_consent,
         {{ row_as_json('sessions') }} as raw_row,
         {{ load_columns() }}
     from sessions
@@ -135,6 +136,7 @@ final as (
         {{ to_text('first_touch') }} as first_touch,
         {{ to_text('last_touch') }} as last_touch,
         try_cast({{ to_text('duration') }} as double) as duration_seconds,
+        {{ to_consent('consent') }} as has_consent,
         {{ row_as_json('calls') }} as raw_row,
         {{ load_columns() }}
     from calls
@@ -247,6 +249,7 @@ final as (
         {{ to_text('medium') }} as medium,
         {{ to_text('campaign') }} as campaign,
         {{ to_text('landing_page') }} as landing_page,
+        {{ to_consent('consent') }} as has_consent,
         {{ row_as_json('identity_links') }} as raw_row,
         {{ load_columns() }}
     from identity_links

@@ -185,7 +185,7 @@ def _default_type(types: list[str]) -> str:
 def _rows_rejected(warehouse: duckdb.DuckDBPyConnection) -> int:
     ((count,),) = warehouse.execute(
         "select cast(coalesce(sum(row_count), 0) as bigint) from marts.rpt_data_quality "
-        "where outcome != 'used'"
+        "where outcome not in ('used', 'anonymised')"
     ).fetchall()
     return int(count)
 

@@ -27,7 +27,7 @@ _SOURCE_ROWS = """
         source,
         entity,
         cast(sum(row_count) as bigint) as row_count,
-        cast(sum(case when outcome = 'used' then row_count else 0 end) as bigint) as rows_used
+        cast(sum(case when outcome in ('used', 'anonymised') then row_count else 0 end) as bigint) as rows_used
     from marts.rpt_data_quality
     group by source, entity
     order by source, entity

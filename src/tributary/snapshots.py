@@ -51,8 +51,8 @@ _ROWS = """
     select
         source,
         entity,
-        cast(sum(case when outcome = 'used' then row_count else 0 end) as bigint) as used,
-        cast(sum(case when outcome = 'used' then 0 else row_count end) as bigint) as rejected
+        cast(sum(case when outcome in ('used', 'anonymised') then row_count else 0 end) as bigint) as used,
+        cast(sum(case when outcome in ('used', 'anonymised') then 0 else row_count end) as bigint) as rejected
     from marts.rpt_data_quality
     group by all
 """
@@ -66,7 +66,7 @@ _UNMAPPED = """
             (
                 select sum(row_count)
                 from marts.rpt_data_quality
-                where outcome = 'used' and entity in ('sessions', 'calls')
+                where outcome in ('used', 'anonymised') and entity in ('sessions', 'calls')
             ),
             0
         ) as bigint) as touchpoints

@@ -20,6 +20,7 @@ final as (
         loaded_at,
         loaded_from,
         case
+            {{ privacy_reasons('appointments', 'booked_at') }}
             when customer_id is null then 'missing_person'
             when booked_at is null then 'unreadable_time'
             when not ({{ is_plausible_time('booked_at') }}) then 'implausible_time'

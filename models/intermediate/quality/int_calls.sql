@@ -4,5 +4,5 @@
 {{ usable_rows('calls', [
     'source', 'call_id', 'called_at', 'phone', 'email', 'user_id', 'channel', 'traffic_source',
     'medium', 'campaign', 'referral_source_id', 'tracking_label', 'landing_page',
-    'first_touch', 'last_touch', 'duration_seconds', 'traffic'
+    'first_touch', 'last_touch', 'duration_seconds', 'traffic', 'is_anonymous'
 ]) }}

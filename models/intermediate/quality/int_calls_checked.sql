@@ -11,29 +11,31 @@ final as (
 
     select
         source,
-        call_id,
+        {{ unless_anonymous('call_id', nobody()) }},
         called_at,
-        phone,
-        email,
-        user_id,
+        {{ unless_anonymous('phone') }},
+        {{ unless_anonymous('email') }},
+        {{ unless_anonymous('user_id') }},
         channel,
         traffic_source,
         medium,
         campaign,
         referral_source_id,
         tracking_label,
-        landing_page,
-        first_touch,
-        last_touch,
+        {{ unless_anonymous('landing_page') }},
+        {{ unless_anonymous('first_touch') }},
+        {{ unless_anonymous('last_touch') }},
         duration_seconds,
-        raw_row,
+        {{ unless_anonymous('raw_row') }},
         loaded_at,
         loaded_from,
+        {{ is_anonymous() }} as is_anonymous,
         {{ traffic('call', [
             'channel', 'traffic_source', 'medium', 'campaign', 'landing_page', 'tracking_label',
             'referral_source_id'
         ]) }} as traffic,
         case
+            {{ privacy_reasons('calls', 'called_at', consent='touches') }}
             when call_id is null then 'missing_id'
             when called_at is null then 'unreadable_time'
             when not ({{ is_plausible_time('called_at') }}) then 'implausible_time'

@@ -23,6 +23,7 @@ final as (
         loaded_at,
         loaded_from,
         case
+            {{ privacy_reasons('conversions', 'converted_at') }}
             when conversion_id is null then 'missing_id'
             when user_id is null then 'missing_person'
             when converted_at is null then 'unreadable_time'

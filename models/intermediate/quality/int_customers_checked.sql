@@ -12,11 +12,13 @@ final as (
     select
         source,
         customer_id,
-        -- A customer is one whenever the record was made: a wrong time is left out, not the row.
+        -- A customer is one whenever the record was made: a wrong time is left out, not the row,
+        -- and so is one beyond retention.
         case
             when
                 {{ is_plausible_time('created_at') }}
                 and not ({{ is_in_the_future('created_at') }})
+                {{ 'and not (' ~ is_beyond_retention('created_at') ~ ')' if retention_days() }}
                 then created_at
         end as created_at,
         referral_source_id,
@@ -31,6 +33,7 @@ final as (
         loaded_from,
         {{ traffic('referral', ['referral_source_id']) }} as traffic,
         case
+            {{ privacy_reasons('customers') }}
             when customer_id is null then 'missing_id'
         end as rejection_reason
     from customers

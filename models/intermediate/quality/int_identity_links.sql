@@ -3,5 +3,5 @@
 
 {{ usable_rows('identity_links', [
     'source', 'link_id', 'linked_at', 'user_id', 'customer_id', 'phone', 'email', 'kind',
-    'channel', 'traffic_source', 'medium', 'campaign', 'landing_page', 'traffic'
+    'channel', 'traffic_source', 'medium', 'campaign', 'landing_page', 'traffic', 'is_anonymous'
 ]) }}

@@ -11,25 +11,27 @@ final as (
 
     select
         source,
-        link_id,
+        {{ unless_anonymous('link_id', nobody()) }},
         linked_at,
-        user_id,
-        customer_id,
-        phone,
-        email,
+        {{ unless_anonymous('user_id') }},
+        {{ unless_anonymous('customer_id') }},
+        {{ unless_anonymous('phone') }},
+        {{ unless_anonymous('email') }},
         kind,
         channel,
         traffic_source,
         medium,
         campaign,
-        landing_page,
-        raw_row,
+        {{ unless_anonymous('landing_page') }},
+        {{ unless_anonymous('raw_row') }},
         loaded_at,
         loaded_from,
+        {{ is_anonymous() }} as is_anonymous,
         {{ traffic('form', [
             'channel', 'traffic_source', 'medium', 'campaign', 'landing_page'
         ]) }} as traffic,
         case
+            {{ privacy_reasons('identity_links', 'linked_at', consent='touches and logins') }}
             when kind not in ('login', 'form') then 'unknown_kind'
             when coalesce(user_id, customer_id, phone, email) is null then 'missing_person'
             when linked_at is null then 'unreadable_time'

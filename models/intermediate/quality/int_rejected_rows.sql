@@ -1,5 +1,6 @@
--- grain: one row per delivered row that is not used, with its reason and the row as it came. Of several
--- rows with one id all but one are: repeated where they say the same, else superseded.
+-- grain: one row per delivered row that is not used, with its reason and the row as it came; of a
+-- row that may not be kept, the reason and the amount. Of several rows with one id all but one are:
+-- repeated where they say the same, else superseded.
 {{ config(schema='restricted') }}
 
 with unusable as (
@@ -8,10 +9,15 @@ with unusable as (
     select
         source,
         '{{ entity }}' as entity,
-        {{ 'coalesce(spend_id, touchpoint_id)' if entity == 'spend' else columns.key }} as entity_key,
+        case
+            when rejection_reason not in {{ reasons_that_keep_nothing() }}
+                then {{ 'coalesce(spend_id, touchpoint_id)' if entity == 'spend' else columns.key }}
+        end as entity_key,
         rejection_reason,
         {{ 'original_' ~ columns.amount if columns.amount else 'cast(null as decimal(28, 10))' }} as amount,
-        raw_row
+        case
+            when rejection_reason not in {{ reasons_that_keep_nothing() }} then raw_row
+        end as raw_row
     from {{ ref('int_' ~ entity ~ '_checked') }}
     where rejection_reason is not null
     union all

@@ -23,6 +23,7 @@ final as (
         loaded_at,
         loaded_from,
         case
+            {{ privacy_reasons('revenue', 'service_date') }}
             when customer_id is null then 'missing_person'
             when service_date is null then 'unreadable_time'
             when not ({{ is_plausible_time('service_date') }}) then 'implausible_time'

@@ -11,25 +11,27 @@ final as (
 
     select
         source,
-        session_id,
-        user_id,
+        {{ unless_anonymous('session_id', nobody()) }},
+        {{ unless_anonymous('user_id', nobody()) }},
         started_at,
         channel,
         traffic_source,
         medium,
         campaign,
-        referrer,
-        landing_page,
+        {{ unless_anonymous('referrer') }},
+        {{ unless_anonymous('landing_page') }},
         holder_engagement,
         closer_engagement,
         impression_interaction,
-        raw_row,
+        {{ unless_anonymous('raw_row') }},
         loaded_at,
         loaded_from,
+        {{ is_anonymous() }} as is_anonymous,
         {{ traffic('session', [
             'channel', 'traffic_source', 'medium', 'campaign', 'referrer', 'landing_page'
         ]) }} as traffic,
         case
+            {{ privacy_reasons('sessions', 'started_at', consent='touches') }}
             when session_id is null then 'missing_id'
             when user_id is null then 'missing_person'
             when started_at is null then 'unreadable_time'

@@ -16,6 +16,7 @@ with unioned as (
         holder_engagement,
         closer_engagement,
         impression_interaction,
+        has_consent,
         raw_row,
         loaded_at,
         loaded_from

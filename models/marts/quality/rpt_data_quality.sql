@@ -1,5 +1,5 @@
--- grain: one row per source, entity and outcome (used, or the reason of a rejection). row_count is
--- additive: per source and entity it adds up to the rows delivered.
+-- grain: one row per source, entity and outcome (used; anonymised: used as nobody's; or the reason
+-- of a rejection). row_count is additive: per source and entity it adds up to the rows delivered.
 with rejected_rows as (
 
     select * from {{ ref('int_rejected_rows') }}
@@ -15,12 +15,15 @@ rejection_reasons as (
 used as (
 
     {% for entity in entities() %}
+    {% set use_outcome = "case when is_anonymous then 'anonymised' else 'used' end"
+        if entity in ['sessions', 'calls', 'identity_links'] else "'used'" %}
     select
         source,
         '{{ entity }}' as entity,
+        {{ use_outcome }} as outcome,
         count(*) as row_count
     from {{ ref(usable_model(entity)) }}
-    group by source
+    group by source, outcome
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 
@@ -43,7 +46,7 @@ final as (
     select
         source,
         entity,
-        'used' as outcome,
+        outcome,
         row_count,
         cast(null as varchar) as severity,
         cast(null as varchar) as advice

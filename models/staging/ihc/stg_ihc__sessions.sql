@@ -23,6 +23,7 @@ final as (
         {{ to_flag('holder_engagement') }} as holder_engagement,
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,
+        cast(null as boolean) as has_consent,
         {{ row_as_json('session_sources') }} as raw_row,
         cast(null as timestamp) as loaded_at,
         cast(null as varchar) as loaded_from
