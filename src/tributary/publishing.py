@@ -11,6 +11,9 @@ A folder of publications looks like this::
 A generation is written into a folder whose name begins with `.partial-`, brought to disk, renamed,
 and only then does `current` point to it, by one rename. So whoever is killed at whatever moment
 leaves the last publication as it was, and at most a folder that `remove_leftovers` recognises.
+A generation that has to be rewritten, because a person is to be erased from it, is replaced as a
+whole in the same way: readers see it with that person or without, and never half of each.
+
 Whoever calls these functions sees to it that nobody else publishes into the folder meanwhile
 (`tributary.build_lock`).
 """
@@ -42,6 +45,7 @@ MANIFEST = "manifest.json"
 CURRENT = "current"
 GENERATIONS = "generations"
 PARTIAL = ".partial-"
+REWRITTEN = ".rewritten"
 
 STORAGE_VERSION = "v1.0.0"
 """Of the DuckDB file: clients of DuckDB 1.0 (June 2024) and later open it."""
@@ -68,7 +72,7 @@ def new_generation(moment: datetime) -> str:
 def current_generation(folder: Path) -> str | None:
     """Name the generation that `current` points to; None where nothing is published."""
     target = folder / CURRENT
-    return target.readlink().name if target.is_symlink() else None
+    return target.readlink().name.removesuffix(REWRITTEN) if target.is_symlink() else None
 
 
 def generations(folder: Path) -> list[str]:
@@ -76,7 +80,11 @@ def generations(folder: Path) -> list[str]:
     home = folder / GENERATIONS
     if not home.is_dir():
         return []
-    return sorted(path.name for path in home.iterdir() if not path.name.startswith("."))
+    return sorted(
+        path.name
+        for path in home.iterdir()
+        if not path.name.startswith(".") and not path.name.endswith(REWRITTEN)
+    )
 
 
 def published_file(warehouse: Path) -> Path | None:
@@ -160,17 +168,7 @@ def publish(
             _newest_histories(folder),
         )
         published = _write_marts(build, partial, marts, history, run, file_name)
-        content = {**manifest, "marts": {name: asdict(mart) for name, mart in published.items()}}
-        (partial / MANIFEST).write_text(
-            json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        # Published files are never changed. Without the right to write, a client that forgets to
-        # open the DuckDB file read-only is refused, where it would lock all others out.
-        mode = partial.stat().st_mode & 0o444
-        for path in partial.iterdir():
-            path.chmod(mode)
-            _bring_to_disk(path)
-        _bring_to_disk(partial)
+        _seal(partial, manifest, published)
         partial.rename(home / generation)
         _bring_to_disk(home)
         make_current(folder, generation)
@@ -184,11 +182,103 @@ def publish(
 
 def make_current(folder: Path, generation: str) -> None:
     """Let `current` point to a generation that is there, by one rename."""
+    _point_to(folder, folder / GENERATIONS / generation)
+
+
+def _point_to(folder: Path, generation: Path) -> None:
     link = folder / f"{PARTIAL}{CURRENT}"
     link.unlink(missing_ok=True)
-    link.symlink_to(Path(GENERATIONS) / generation)
+    link.symlink_to(generation.relative_to(folder))
     link.rename(folder / CURRENT)
     _bring_to_disk(folder)
+
+
+def rewrite(
+    folder: Path,
+    generation: str,
+    columns: Mapping[str, Mapping[str, str]],
+    tables: Mapping[str, pa.Table],
+    notes: Mapping[str, Any],
+) -> None:
+    """Write a generation anew with other values in some columns, and put it in the old one's place.
+
+    What was published is not changed but replaced, because bytes of rows that are updated stay in
+    a DuckDB file. If this is killed, `finish_rewrites` goes on with it.
+
+    Parameters
+    ----------
+    folder
+        Where generations are.
+    generation
+        Its name.
+    columns
+        By mart and column the SQL expression that takes its place. The row is called `mart`.
+    tables
+        By name what the expressions read besides.
+    notes
+        Added to the manifest.
+
+    Raises
+    ------
+    OSError, duckdb.Error
+        If something cannot be read or written; the generation is then as it was.
+    """
+    home = folder / GENERATIONS
+    manifest = json.loads((home / generation / MANIFEST).read_text(encoding="utf-8"))
+    (file,) = (home / generation).glob("*.duckdb")
+    partial = home / f"{PARTIAL}{generation}"
+    partial.mkdir(mode=0o755)
+    try:
+        published = {}
+        with _publication(file, partial / file.name, partial / "spill") as connection:
+            for name, table in tables.items():
+                connection.register(name, table)
+            for name in _tables_of(connection, file.stem):
+                changes = ", ".join(
+                    f"{expression} as {_quoted(column)}"
+                    for column, expression in columns.get(name, {}).items()
+                )
+                query = (
+                    f"select *{f' replace ({changes})' if changes else ''} "  # noqa: S608 - quoted
+                    f"from {_quoted(file.stem)}.{SCHEMA}.{_quoted(name)} as mart"
+                )
+                if name in manifest["marts"]:
+                    published[name] = _write_mart(connection, partial, name, query)
+                else:
+                    connection.execute(f"create table {_mart(name)} as {query}")
+                    _copy(connection, name, partial / f"{name}.parquet")
+        _seal(partial, {**manifest, **notes}, published)
+        partial.rename(home / f"{generation}{REWRITTEN}")
+        _bring_to_disk(home)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finish_rewrites(folder)
+
+
+def finish_rewrites(folder: Path) -> None:
+    """Put every generation that was written anew in the place of the old one.
+
+    A folder cannot be renamed over another. So `current` points to the new one under another name
+    while the old one goes, and then to links to the same files under the old name.
+    """
+    home = folder / GENERATIONS
+    for stand_in in sorted(home.glob(f"*{REWRITTEN}")):
+        name = stand_in.name.removesuffix(REWRITTEN)
+        is_current = current_generation(folder) == name
+        if is_current:
+            _point_to(folder, stand_in)
+        if (home / name).exists():
+            remove_generation(folder, name)
+        partial = home / f"{PARTIAL}{name}"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(stand_in, partial, copy_function=os.link)
+        _bring_to_disk(partial)
+        partial.rename(home / name)
+        _bring_to_disk(home)
+        if is_current:
+            make_current(folder, name)
+        remove_generation(folder, stand_in.name)
 
 
 def prune(folder: Path, keep: int) -> list[str]:
@@ -267,15 +357,8 @@ def _write_marts(
     published = {}
     with _publication(build, partial / file_name, partial / "spill") as connection:
         for name in sorted(marts):
-            connection.execute(
-                f"create table {_mart(name)} as "  # noqa: S608 - names are quoted
-                f"select * from {_quoted(build.stem)}.{SCHEMA}.{_quoted(name)} order by all"
-            )
-            path = partial / f"{name}.parquet"
-            row_count = _copy(connection, name, path)
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            published[name] = PublishedMart(row_count, path.stat().st_size, digest)
+            query = f"from {_quoted(build.stem)}.{SCHEMA}.{_quoted(name)}"
+            published[name] = _write_mart(connection, partial, name, query)
             if name in HISTORIES:
                 _add_to_history(connection, name, run)
                 _copy(connection, HISTORIES[name], partial / f"{HISTORIES[name]}.parquet")
@@ -299,6 +382,45 @@ def _add_to_history(connection: duckdb.DuckDBPyConnection, mart: str, run: _RunR
         f"create table {_mart(name)} as select * from ({rows}) order by all",  # noqa: S608
         {"run_id": run.run_id, "started_at": run.started_at},
     )
+
+
+def _write_mart(
+    connection: duckdb.DuckDBPyConnection, partial: Path, name: str, query: str
+) -> PublishedMart:
+    """Write the rows of a query, sorted, as a table and as a Parquet file."""
+    connection.execute(f"create table {_mart(name)} as from ({query}) order by all")
+    path = partial / f"{name}.parquet"
+    row_count = _copy(connection, name, path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return PublishedMart(row_count, path.stat().st_size, digest)
+
+
+def _tables_of(connection: duckdb.DuckDBPyConnection, database: str) -> list[str]:
+    """Name the tables of an attached generation."""
+    rows = connection.execute(
+        "select table_name from duckdb_tables() "
+        "where database_name = $database and schema_name = $schema order by table_name",
+        {"database": database, "schema": SCHEMA},
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def _seal(
+    partial: Path, manifest: Mapping[str, Any], published: Mapping[str, PublishedMart]
+) -> None:
+    """Write the manifest of a generation, and bring its files to disk for reading only."""
+    content = {**manifest, "marts": {name: asdict(mart) for name, mart in published.items()}}
+    (partial / MANIFEST).write_text(
+        json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    # Published files are never changed. Without the right to write, a client that forgets to
+    # open the DuckDB file read-only is refused, where it would lock all others out.
+    mode = partial.stat().st_mode & 0o444
+    for path in partial.iterdir():
+        path.chmod(mode)
+        _bring_to_disk(path)
+    _bring_to_disk(partial)
 
 
 @contextmanager

@@ -21,13 +21,16 @@ RUNS_FILE = "runs.jsonl"
 PUBLISHED = "published"
 FAILED = "failed"
 KILLED = "killed"
+ERASED = "erased"
 
 _SOURCE_ROWS = """
     select
         source,
         entity,
         cast(sum(row_count) as bigint) as row_count,
-        cast(sum(case when outcome in ('used', 'anonymised') then row_count else 0 end) as bigint) as rows_used
+        cast(
+            sum(case when outcome in ('used', 'anonymised') then row_count else 0 end) as bigint
+        ) as rows_used
     from marts.rpt_data_quality
     group by source, entity
     order by source, entity
@@ -43,7 +46,8 @@ class Run:
     run_id
         Also the name of the generation that it published, if it did.
     status
-        published, failed, or killed: ended without a word, as by a power cut.
+        published, failed, or killed: ended without a word, as by a power cut; erased: no build, but
+        an erasure of persons.
     started_at, finished_at
         UTC, ISO 8601. What was published says when its build had ended; a run that was killed has
         no end.
@@ -62,6 +66,9 @@ class Run:
         data.
     warned
         Names of the tests that warned.
+    erased
+        Of an erasure how many persons, how many of their ids and contacts were put on the list of
+        erased persons, and how many rows of which generations were theirs. Never who.
     """
 
     run_id: str
@@ -77,6 +84,7 @@ class Run:
     tests: Mapping[str, int] = field(default_factory=dict)
     failed: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
+    erased: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the run as values of JSON, which `run_of` reads back."""
@@ -169,6 +177,7 @@ def runs_table(runs: Iterable[Run]) -> pa.Table:
             "tests_failed": run.tests.get("fail", 0) + run.tests.get("error", 0),
             "failed": list(run.failed),
             "warned": list(run.warned),
+            "erased": run.erased and json.dumps(run.erased, sort_keys=True),
         }
         for run in runs
     ]
@@ -193,6 +202,7 @@ _RUNS_SCHEMA = pa.schema(
         ("tests_failed", pa.int64()),
         ("failed", pa.list_(pa.string())),
         ("warned", pa.list_(pa.string())),
+        ("erased", pa.string()),
     ]
 )
 

@@ -51,8 +51,12 @@ _ROWS = """
     select
         source,
         entity,
-        cast(sum(case when outcome in ('used', 'anonymised') then row_count else 0 end) as bigint) as used,
-        cast(sum(case when outcome in ('used', 'anonymised') then 0 else row_count end) as bigint) as rejected
+        cast(
+            sum(case when outcome in ('used', 'anonymised') then row_count else 0 end) as bigint
+        ) as used,
+        cast(
+            sum(case when outcome in ('used', 'anonymised') then 0 else row_count end) as bigint
+        ) as rejected
     from marts.rpt_data_quality
     group by all
 """

@@ -209,7 +209,7 @@ def _digest(text: str) -> str:
 
 
 def _text(source: str, kind: str, value: str) -> str:
-    """What is hashed: an id of one kind and source is not the same one of another."""
+    """Give what is hashed: an id of one kind and source is not the same one of another."""
     return _SEPARATOR.join((kind, source, value))
 
 

@@ -5,6 +5,7 @@ import typer
 from tributary.cli.benchmark import benchmark_app
 from tributary.cli.build import build_command
 from tributary.cli.check import check_command
+from tributary.cli.erase import erase_command
 from tributary.cli.fit_ihc import fit_ihc_command
 from tributary.cli.ihc_api import ihc_api_command
 from tributary.cli.report import report_command
@@ -22,6 +23,7 @@ app.command("build")(build_command)
 app.command("report")(report_command)
 app.command("check")(check_command)
 app.command("runs")(runs_command)
+app.command("erase")(erase_command)
 app.command("fit-ihc")(fit_ihc_command)
 app.command("ihc-api")(ihc_api_command)
 app.add_typer(benchmark_app, name="benchmark")

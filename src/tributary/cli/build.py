@@ -25,6 +25,7 @@ from tributary.publishing import (
     MANIFEST,
     PARTIAL,
     current_generation,
+    finish_rewrites,
     new_generation,
     prune,
     publish,
@@ -109,8 +110,8 @@ def build_command(
     places = Places(warehouse.absolute())
     try:
         settings = _settings(variables)
-        with _locked(places.folder, wait) as lock, _working_file(places.warehouse) as working_file:
-            _recover(places)
+        with locked(places.folder, wait) as lock, _working_file(places.warehouse) as working_file:
+            recover(places)
             run = _begin(places, settings)
             try:
                 if not full_refresh:
@@ -142,7 +143,7 @@ def _settings(variables: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, wait: bool) -> Iterator[BuildLock]:
+def locked(folder: Path, wait: bool) -> Iterator[BuildLock]:
     """Hold the lock of a folder; refuse, or wait, where another build does."""
     with contextlib.ExitStack() as stack:
         try:
@@ -177,17 +178,18 @@ def _take_over(working_file: BinaryIO | None, places: Places) -> None:
         return
     with places.private.open("wb") as copy:
         shutil.copyfileobj(working_file, copy, length=1 << 24)
-    if _log_of(places.warehouse).exists():
-        shutil.copyfile(_log_of(places.warehouse), _log_of(places.private))
+    if log_of(places.warehouse).exists():
+        shutil.copyfile(log_of(places.warehouse), log_of(places.private))
 
 
-def _recover(places: Places) -> None:
+def recover(places: Places) -> None:
     """Write into the log what a killed build could not, and remove what it left."""
     if places.begun.is_file():
         with contextlib.suppress(ValueError, TypeError):
             run = run_of(json.loads(places.begun.read_text(encoding="utf-8")))
             _log_unless_logged(places, run)
     leftovers = remove_leftovers(places.folder)
+    finish_rewrites(places.folder)
     if leftovers:
         say.print(f"Removed what an earlier build left: {_names([p.name for p in leftovers])}.")
 
@@ -310,11 +312,11 @@ def _replace(private: Path, warehouse: Path) -> None:
     """Make the private file the working file, with the rights that one had."""
     private.chmod(warehouse.stat().st_mode & 0o777 if warehouse.exists() else 0o600)
     # The log of a dbt build that was killed belongs to the file that goes.
-    _log_of(warehouse).unlink(missing_ok=True)
+    log_of(warehouse).unlink(missing_ok=True)
     private.replace(warehouse)
 
 
-def _log_of(database: Path) -> Path:
+def log_of(database: Path) -> Path:
     """Where DuckDB keeps what it has not yet written into a file."""
     return database.with_name(f"{database.name}.wal")
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tributary.cli.console import DEFAULT_WAREHOUSE, TABLE_WIDTH, WarehouseOption, fail, say
 from tributary.publishing import GENERATIONS, current_generation, generations
-from tributary.runs import FAILED, PUBLISHED, RUNS_FILE, Run, read_runs
+from tributary.runs import ERASED, FAILED, PUBLISHED, RUNS_FILE, Run, read_runs
 
 
 def runs_command(
@@ -72,6 +72,8 @@ def _next(run: Run, is_newest: bool, current: str | None, kept: list[str]) -> st
         return f"look at {', '.join(run.warned)}" if run.warned else "tributary report"
     if run.status == PUBLISHED:
         return "kept" if run.run_id in kept else "pruned"
+    if run.status == ERASED and run.erased:
+        return f"{run.erased['persons']} erased{'; tributary build' if is_newest else ''}"
     if run.status == FAILED:
         failed = ", ".join(run.failed)
         return f"correct {failed}; tributary build" if is_newest else f"failed: {failed}"

@@ -1,0 +1,274 @@
+"""tributary erase: take a person out of all that was built, and keep the person out."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import duckdb
+import pyarrow as pa
+import typer
+
+from tributary.cli.build import Places, locked, log_of, recover
+from tributary.cli.console import DEFAULT_WAREHOUSE, WarehouseOption, fail, open_warehouse, say
+from tributary.erasure import (
+    Person,
+    Rewriting,
+    Traces,
+    find_persons,
+    input_rows,
+    plan_rewriting,
+    traces_of,
+)
+from tributary.hash_key import DEMO_KEY, hash_key
+from tributary.publishing import GENERATIONS, MANIFEST, generations, new_generation, rewrite
+from tributary.runs import ERASED, PUBLISHED, Run, append_run, read_runs, timestamp
+from tributary.suppression import ERASED_PERSONS_FILE, add_to_list, hash_keys
+
+EVERY_SOURCE = "all"
+EXTENSIONS = Path(".venv/duckdb_extensions")
+
+
+class KeyKind(StrEnum):
+    """What a key may be."""
+
+    PERSON_ID = "person_id"
+    USER_ID = "user_id"
+    CUSTOMER_ID = "customer_id"
+    PHONE = "phone"
+    EMAIL = "email"
+
+
+def erase_command(
+    person: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY",
+            help="A person_id; or a user id, customer id, phone number or e-mail address. "
+            "Repeat it for several persons.",
+        ),
+    ],
+    by: Annotated[
+        KeyKind | None, typer.Option(help="What KEY is, where it could be several things.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Of which source, where several know KEY; all: one person of each."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
+) -> None:
+    """Remove a person from all that was built here, and keep the person out of later builds.
+
+    In publications, rows stay and ids become tokens, so that everything adds up as before. The
+    working file and logs go; the next build makes them anew. Ids and contacts are put on a list,
+    as keyed hashes, by which later builds leave the person out. What cannot be undone is asked
+    first.
+    """
+    places = Places(warehouse.absolute())
+    try:
+        with locked(places.folder, wait=False):
+            recover(places)
+            with open_warehouse(places.warehouse) as working:
+                traces = _traces(working, places, person, by, source)
+                secret = _secret(traces)
+                values = set(plan_rewriting(working, traces).values)
+                values |= {value for each in traces for value in each.spellings}
+                say.print("Looking for rows in the input …")
+                rows = input_rows(working, values, EXTENSIONS.absolute())
+            plans = _plans(places, traces)
+            _say_plan(traces, plans)
+            if not yes:
+                typer.confirm("Erase? This cannot be undone", abort=True, err=True)
+            _erase(places, traces, plans, secret, {value for _, value in values})
+    except OSError as error:
+        raise fail(f"{error.strerror or error}: {error.filename or places.folder}.") from None
+    except ValueError as error:
+        raise fail(str(error)) from None
+    for each in rows:
+        count = "cannot be read now; look there" if each.row_count is None else each.row_count
+        say.print(f"Still in your input: {each.name}: {count}")
+    say.print(
+        "Next: remove the rows from your own input, backups and exports; then tributary build, "
+        "which leaves the person out whether you have done so or not."
+    )
+
+
+def _traces(
+    working: duckdb.DuckDBPyConnection,
+    places: Places,
+    keys: Iterable[str],
+    by: str | None,
+    source: str | None,
+) -> list[Traces]:
+    """Find by what each person is known: in the working file, else in the newest publication."""
+    settings: Mapping[str, Any] = {}
+    for run in read_runs(places.log):
+        if run.status == PUBLISHED:
+            settings = run.settings
+    region = str(settings.get("default_phone_region") or "US")
+    rules = _email_rules(working, settings)
+
+    def search(marts: duckdb.DuckDBPyConnection, key: str) -> list[Traces]:
+        one_source = None if source == EVERY_SOURCE else source
+        persons = find_persons(marts, key, by, one_source, region, rules)
+        _check_unambiguous(key, persons, source == EVERY_SOURCE)
+        return [traces_of(marts, each) for each in sorted(persons)]
+
+    found = []
+    for key in keys:
+        traces = search(working, key)
+        for name in reversed(generations(places.folder)):
+            if traces:
+                break
+            with _publication(places, name) as marts:
+                traces = search(marts, key)
+        if not traces:
+            raise fail(
+                f"{key} is nobody here: no {by or 'person, user, customer or contact'} of "
+                f"{source or 'any source'} is called so, in the working file or in what is "
+                "published. Nothing was changed."
+            )
+        found += traces
+    return found
+
+
+def _check_unambiguous(key: str, persons: set[Person], one_of_each: bool) -> None:
+    """Refuse a key of several persons, unless they are of sources that all are meant."""
+    sources = {person.source for person in persons}
+    if len(persons) <= 1 or (one_of_each and len(sources) == len(persons)):
+        return
+    named = ", ".join(f"{each.person_id} ({each.source})" for each in sorted(persons)[:5])
+    raise fail(
+        f"{key} is of {len(persons)} persons: {named}. Say which: --source NAME (or "
+        f"{EVERY_SOURCE}, if they are one), --by {', '.join(KeyKind)}, or the person_id as KEY. "
+        "Nothing was changed."
+    )
+
+
+def _email_rules(
+    working: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]
+) -> pa.Table | None:
+    """Read by which rules addresses were brought into one spelling."""
+    try:
+        return working.execute(
+            "select domain, rule from seeds.email_rules "
+            "where $use_provider_rules or rule in ('disposable', 'placeholder')",
+            {
+                "use_provider_rules": str(settings.get("email_provider_rules", True)).lower()
+                != "false"
+            },
+        ).to_arrow_table()
+    except duckdb.CatalogException:
+        return None
+
+
+def _secret(traces: Iterable[Traces]) -> bytes:
+    """Read the key of the hashes; only simulated people do with the public one."""
+    secret = hash_key()
+    if secret == DEMO_KEY.encode() and any(each.person.source != "demo" for each in traces):
+        raise fail(
+            "TRIBUTARY_HASH_KEY is not set. The list of erased persons is made under it, so that "
+            "it tells nobody who is on it. Set the key that your builds have, or make one: "
+            "export TRIBUTARY_HASH_KEY=$(openssl rand -hex 32)"
+        )
+    return secret
+
+
+@contextlib.contextmanager
+def _publication(places: Places, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the marts of a generation."""
+    file = places.folder / GENERATIONS / name / places.warehouse.name
+    with duckdb.connect(str(file), read_only=True) as connection:
+        yield connection
+
+
+def _plans(places: Places, traces: list[Traces]) -> dict[str, Rewriting]:
+    """Plan what changes in each generation that knows the persons."""
+    plans = {}
+    for name in generations(places.folder):
+        with _publication(places, name) as marts:
+            plan = plan_rewriting(marts, traces)
+        if plan.row_count:
+            plans[name] = plan
+    return plans
+
+
+def _say_plan(traces: list[Traces], plans: dict[str, Rewriting]) -> None:
+    """Say who was found, and where."""
+    for each in traces:
+        kinds = Counter(key.kind for key in each.keys)
+        known = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        say.print(f"Person {each.person.person_id} of {each.person.source}, known by: {known}.")
+        if each.shared_contacts:
+            say.print(
+                f"{each.shared_contacts} contacts are of other persons too and are not put on the "
+                "list of erased persons."
+            )
+    for name, plan in plans.items():
+        say.print(f"Published in {name}: {plan.row_count:,} rows.")
+
+
+def _erase(
+    places: Places,
+    traces: list[Traces],
+    plans: dict[str, Rewriting],
+    secret: bytes,
+    values: set[str],
+) -> None:
+    """Erase persons; the working file goes last: by it they are found again if this is killed."""
+    began = datetime.now(UTC)
+    keys = [key for each in traces for key in each.keys]
+    add_to_list(places.folder / ERASED_PERSONS_FILE, keys, secret)
+    say.print(f"Put {len(hash_keys(keys, secret))} hashes on {ERASED_PERSONS_FILE}.")
+    run = Run(
+        run_id=new_generation(began),
+        status=ERASED,
+        started_at=timestamp(began),
+        package_version=importlib.metadata.version("tributary"),
+        settings={},
+        seeds={},
+        erased={
+            "persons": len(traces),
+            "keys": len(keys),
+            "rows": {name: plan.row_count for name, plan in plans.items()},
+        },
+    )
+    for number, (name, plan) in enumerate(plans.items(), start=1):
+        manifest = places.folder / GENERATIONS / name / MANIFEST
+        erasures = json.loads(manifest.read_text(encoding="utf-8")).get("erasures", [])
+        erasures.append({"run_id": run.run_id, "rows": plan.row_count})
+        rewrite(places.folder, name, plan.columns, {"tokens": plan.tokens}, {"erasures": erasures})
+        say.print(f"Rewrote {name} ({number} of {len(plans)}).")
+    removed = _remove_files_with(values)
+    if removed:
+        say.print(f"Removed logs and artefacts of dbt that named the person: {len(removed)}.")
+    append_run(places.log, run.ended(ERASED, datetime.now(UTC)))
+    spill = places.warehouse.with_name(f"{places.warehouse.name}.tmp")
+    shutil.rmtree(spill, ignore_errors=True)
+    log_of(places.warehouse).unlink(missing_ok=True)
+    places.warehouse.unlink()
+    say.print("Removed the working file; the next build makes it anew.")
+
+
+def _remove_files_with(values: set[str]) -> list[Path]:
+    """Remove logs and artefacts of dbt in which one of the values occurs."""
+    folders = {
+        Path(os.environ.get("DBT_LOG_PATH", "logs")),
+        Path(os.environ.get("DBT_TARGET_PATH", "target")),
+    }
+    texts = [value.encode() for value in values]
+    removed = []
+    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        if any(text in content for text in texts):
+            path.unlink()
+            removed.append(path)
+    return removed
