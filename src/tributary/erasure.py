@@ -345,7 +345,7 @@ def input_rows(
     return found
 
 
-_FILES = re.compile(r"main\.list_value\(('(?:[^']|'')*'(?:, '(?:[^']|'')*')*)\)")
+_FILES = re.compile(r"(?<=\()main\.list_value\(('(?:[^']|'')*'(?:, '(?:[^']|'')*')*)\)(?=, \()")
 
 
 def _queries(view: str) -> list[tuple[str | None, str]]:

@@ -1,0 +1,211 @@
+"""A person is found by any key, and taken out of marts that otherwise stay what they were."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tributary.erasure import (
+    InputRows,
+    Person,
+    find_persons,
+    input_rows,
+    plan_rewriting,
+    traces_of,
+)
+from tributary.suppression import PersonKey
+
+# The person "u1" has a cookie "u1", a customer "k1", a call, a phone and an address; the phone of
+# the customer "k2" is also that of "k3"; "alone" is tied to nothing, "k9" only billed.
+WAREHOUSE = """
+    create schema marts; create schema intermediate; create schema restricted;
+    create table marts.fct_identity_links as from (values
+        ('crm', 'u1', 'user', 'u1', 'customer k1'), ('crm', 'u1', 'customer', 'k1', null),
+        ('crm', 'u1', 'call', 'c1', 'phone 11111111'),
+        ('crm', 'customer:k2', 'customer', 'k2', null),
+        ('crm', 'customer:k3', 'customer', 'k3', null), ('shop', 'u1', 'customer', 'k1', null)
+    ) as links(source, person_id, entity, entity_key, evidence);
+    create table intermediate.int_entity_persons as from marts.fct_identity_links;
+    create table marts.dim_persons as
+        select distinct source, person_id, null::varchar as customer_id
+        from marts.fct_identity_links
+        union all values ('crm', 'alone', null), ('crm', 'customer:k9', null);
+    update marts.dim_persons set customer_id = 'k1' where person_id = 'u1';
+    create table marts.fct_touchpoint_credits as from (values
+        ('crm', 't1', 'o1', 'u1', 0.5), ('crm', 'call:c1', 'o1', 'u1', 0.5),
+        ('crm', 't2', 'o2', 'alone', 1.0), ('shop', 't1', 'o1', 'u1', 1.0)
+    ) as credits(source, touchpoint_id, conversion_id, person_id, credit);
+    create table marts.attribution_customer_journey as
+        select conversion_id as conv_id, touchpoint_id as session_id, credit as ihc
+        from marts.fct_touchpoint_credits where source = 'crm';
+    create table intermediate.int_entity_contacts as from (values
+        ('crm', 'customer', 'k1', 'phone', '11111111a'),
+        ('crm', 'call', 'c1', 'phone', '11111111a'),
+        ('crm', 'customer', 'k1', 'email', '22222222a'), ('crm', 'customer', 'k2', 'phone', '33aa'),
+        ('crm', 'customer', 'k3', 'phone', '33aa')
+    ) as contacts(source, entity, entity_key, contact_type, contact_hash);
+    create table restricted.int_phone_numbers as from (values
+        ('(212) 736-5001', '+12127365001', '11111111a'),
+        ('2127365001', '+12127365001', '11111111a'),
+        ('2127365003', '+12127365003', '33aa')
+    ) as phones(contact_value, phone, contact_hash);
+    create table restricted.int_email_addresses as from (values
+        ('Zelda@northwind-mail.com', 'zelda@northwind-mail.com', '22222222a')
+    ) as emails(contact_value, email, contact_hash);
+"""
+ZELDA = Person("crm", "u1")
+
+
+@pytest.fixture
+def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute(WAREHOUSE)
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("key", "by", "expected"),
+    [
+        ("u1", None, {"u1"}),
+        ("k1", None, {"u1"}),
+        ("k1", "customer_id", {"u1"}),
+        ("k1", "user_id", set()),
+        ("+1 212 736 5001", None, {"u1"}),
+        ("zelda@NORTHWIND-mail.com", None, {"u1"}),
+        ("zelda@NORTHWIND-mail.com", "phone", set()),
+        ("2127365003", None, {"customer:k2", "customer:k3"}),
+        ("alone", None, {"alone"}),
+        ("alone", "user_id", {"alone"}),
+        ("k9", "customer_id", {"customer:k9"}),
+        ("nobody", None, set()),
+        ("", None, set()),
+        ("' or 1 = 1 --", None, set()),
+    ],
+)
+def test_a_person_is_found_by_any_key(
+    warehouse: duckdb.DuckDBPyConnection, key: str, by: str | None, expected: set[str]
+) -> None:
+    found = find_persons(warehouse, key, by, source="crm")
+    assert found == {Person("crm", person) for person in expected}
+
+
+def test_two_sources_may_call_two_persons_the_same(warehouse: duckdb.DuckDBPyConnection) -> None:
+    assert find_persons(warehouse, "u1") == {ZELDA, Person("shop", "u1")}
+
+
+def test_a_person_is_known_by_ids_and_by_contacts_of_nobody_else(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    traces = traces_of(warehouse, ZELDA)
+    assert {(key.kind, key.value) for key in traces.keys} == {
+        ("user", "u1"),
+        ("customer", "k1"),
+        ("call", "c1"),
+        ("phone", "+12127365001"),
+        ("email", "zelda@northwind-mail.com"),
+    }
+    assert ("phone", "(212) 736-5001") in traces.spellings
+    assert traces.shared_contacts == 0
+    shared = traces_of(warehouse, Person("crm", "customer:k2"))
+    assert shared.keys == {PersonKey("crm", "customer", "k2")}
+    assert shared.shared_contacts == 1
+    billed = traces_of(warehouse, Person("crm", "customer:k9"))
+    assert PersonKey("crm", "customer", "k9") in billed.keys
+
+
+def rewritten(
+    warehouse: duckdb.DuckDBPyConnection, *persons: Person
+) -> dict[str, list[tuple[object, ...]]]:
+    """Rows of each mart after an erasure, and before it under `before <mart>`."""
+    plan = plan_rewriting(warehouse, [traces_of(warehouse, person) for person in persons])
+    warehouse.register("tokens", plan.tokens)
+    rows = {}
+    for (mart,) in warehouse.execute(
+        "select table_name from information_schema.tables where table_schema = 'marts'"
+    ).fetchall():
+        changes = ", ".join(
+            f"{expression} as {column}" for column, expression in plan.columns.get(mart, {}).items()
+        )
+        replace = f"replace ({changes})" if changes else ""
+        rows[mart] = warehouse.execute(f"select * {replace} from marts.{mart} as mart").fetchall()
+        rows[f"before {mart}"] = warehouse.execute(f"from marts.{mart}").fetchall()
+    return rows
+
+
+def test_ids_give_way_to_tokens_and_nothing_else_changes(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    rows = rewritten(warehouse, ZELDA)
+    for mart in ("fct_identity_links", "dim_persons", "fct_touchpoint_credits"):
+        others = [row for row in rows[f"before {mart}"] if row not in rows[mart]]
+        assert others
+        assert all(row[0] == "crm" and "u1" in row for row in others), mart
+    credits = rows["fct_touchpoint_credits"]
+    tokens = {row[3] for row in credits if str(row[3]).startswith("erased-")}
+    assert len(tokens) == 1
+    assert len({row[1] for row in credits}) == 4
+    journey = {(conversion, touch) for conversion, touch, _ in rows["attribution_customer_journey"]}
+    assert journey == {(row[2], row[1]) for row in credits if row[0] == "crm"}
+    left = {
+        value
+        for mart, table in rows.items()
+        if not mart.startswith("before ")
+        for row in table
+        if row[0] != "shop"
+        for value in row
+    }
+    assert left.isdisjoint(
+        {"u1", "k1", "c1", "call:c1", "t1", "o1", "customer k1", "phone 11111111"}
+    )
+
+
+def test_who_was_tied_otherwise_in_an_older_publication_is_found_there(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    traces = traces_of(warehouse, ZELDA)
+    warehouse.execute(
+        "update marts.fct_identity_links set person_id = 'u0' where source = 'crm' "
+        "and person_id = 'u1' and entity != 'user'; "
+        "delete from marts.fct_identity_links where entity = 'user'; "
+        "insert into marts.dim_persons values ('crm', 'u0', 'k1')"
+    )
+    plan = plan_rewriting(warehouse, [traces])
+    assert {("person", "u0"), ("person", "u1"), ("customer", "k1")} <= plan.values
+
+
+def test_who_is_not_published_changes_nothing(warehouse: duckdb.DuckDBPyConnection) -> None:
+    traces = traces_of(warehouse, Person("crm", "never seen"))
+    plan = plan_rewriting(warehouse, [traces])
+    assert (plan.row_count, plan.columns, len(plan.tokens)) == (0, {}, 0)
+
+
+def test_marts_without_persons_are_no_obstacle() -> None:
+    with duckdb.connect() as marts:
+        marts.execute("create schema marts; create table marts.rpt as select 1 as one")
+        assert find_persons(marts, "u1") == set()
+
+
+def test_input_that_still_has_the_person_is_named(tmp_path: Path) -> None:
+    for name, rows in (("one", "u1,a\n u1 ,b\nu2,c\n"), ("it's two", "u3,d\n")):
+        (tmp_path / f"{name}.csv").write_text(f"user_id,channel\n{rows}")
+    gone = tmp_path / "gone.csv"
+    gone.write_text("user_id\nu1\n")
+    one, two = (str(tmp_path / name).replace("'", "''") for name in ("one.csv", "it's two.csv"))
+    with duckdb.connect() as warehouse:
+        warehouse.execute("create schema raw_files")
+        warehouse.execute(
+            "create view raw_files.sessions as "
+            f"from read_csv(['{one}', '{two}'], all_varchar = true)"
+        )
+        warehouse.execute(f"create view raw_files.calls as select * from read_csv('{gone}')")
+        warehouse.execute(
+            "create view raw_files.customers as select ['(212)', 'x'] as phone, 'k' as customer_id"
+        )
+        gone.unlink()
+        found = input_rows(warehouse, {("user", "u1"), ("phone", "(212)"), ("form", "d")})
+    assert found == [
+        InputRows("files.calls", None),
+        InputRows("files.customers", 1),
+        InputRows(str(tmp_path / "one.csv"), 2),
+    ]

@@ -1,0 +1,94 @@
+"""Who is on the list of erased persons is recognised, and nobody can read who that is."""
+
+import stat
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tributary.suppression import (
+    KEY_CHECK,
+    PersonKey,
+    add_to_list,
+    find_erased_keys,
+    hash_keys,
+    read_list,
+)
+
+SECRET = b"a secret that only tests have"
+NO_RULES = pa.table({"domain": pa.array([], pa.string()), "rule": pa.array([], pa.string())})
+ERASED = [
+    PersonKey("crm", "customer", "k1"),
+    PersonKey("crm", "phone", "+12127365001"),
+    PersonKey("crm", "email", "zelda@northwind-mail.com"),
+]
+
+
+def found(listed: list[PersonKey], delivered: list[PersonKey], secret: bytes = SECRET) -> list[str]:
+    """Kinds of the keys that are recognised."""
+    entries = hash_keys([*listed, PersonKey("", KEY_CHECK, "erased_persons.csv")], SECRET)
+    hashes = pa.table({"kind": [kind for kind, _ in entries], "key_hash": [h for _, h in entries]})
+    keys = pa.table(
+        {
+            name: pa.array([key[position] for key in delivered], pa.string())
+            for position, name in enumerate(PersonKey._fields)
+        }
+    )
+    kinds: list[str] = find_erased_keys(hashes, keys, secret, "US", NO_RULES)["kind"].to_pylist()
+    return kinds
+
+
+def test_keys_are_recognised_however_contacts_are_written() -> None:
+    delivered = [
+        PersonKey("crm", "customer", "k1"),
+        PersonKey("crm", "phone", "(212) 736-5001"),
+        PersonKey("crm", "phone", "001 212 736 5001"),
+        PersonKey("crm", "email", "Zelda@Northwind-Mail.com"),
+    ]
+    assert found(ERASED, delivered) == ["customer", "email", "phone", "phone"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PersonKey("shop", "customer", "k1"),
+        PersonKey("crm", "user", "k1"),
+        PersonKey("crm", "customer", "K1"),
+        PersonKey("crm", "phone", "2127365002"),
+        PersonKey("crm", "phone", "anonymous"),
+        PersonKey("crm", "email", ""),
+    ],
+)
+def test_nobody_else_is(other: PersonKey) -> None:
+    assert found(ERASED, [other]) == []
+    assert found([], [other]) == []
+
+
+def test_a_list_of_another_secret_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="made under another TRIBUTARY_HASH_KEY"):
+        found(ERASED, ERASED, secret=SECRET[::-1])
+    path = tmp_path / "erased_persons.csv"
+    add_to_list(path, ERASED, SECRET)
+    with pytest.raises(ValueError, match="made under another TRIBUTARY_HASH_KEY"):
+        add_to_list(path, ERASED, SECRET[::-1])
+
+
+def test_a_list_grows_says_nothing_and_is_its_owners(tmp_path: Path) -> None:
+    path = tmp_path / "erased_persons.csv"
+    assert read_list(path) == set()
+    assert add_to_list(path, ERASED[:2], SECRET) == 2
+    assert add_to_list(path, ERASED, SECRET) == 1
+    assert len(read_list(path)) == 4
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    text = path.read_text()
+    assert not any(key.value in text for key in ERASED)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_digests_of_two_builds_have_nothing_in_common() -> None:
+    entries = hash_keys([*ERASED, PersonKey("", KEY_CHECK, "erased_persons.csv")], SECRET)
+    hashes = pa.table({"kind": [kind for kind, _ in entries], "key_hash": [h for _, h in entries]})
+    keys = pa.table({"source": ["crm"], "kind": ["customer"], "value": ["k1"]})
+    one, two = (find_erased_keys(hashes, keys, SECRET, "US", NO_RULES) for _ in range(2))
+    assert one["key_digest"] != two["key_digest"]
+    assert "k1" not in one["key_digest"].to_pylist()
