@@ -336,20 +336,25 @@
     {{ return(name in enabled_sources()) }}
 {% endmacro %}
 
+{#- The names of all settings. -#}
+{% macro setting_names() %}
+    {{ return([
+        'sources', 'ihc_database', 'files_path', 'demo_path', 'start_date', 'end_date',
+        'journey_scope', 'lookback_days', 'include_touch_at_conversion',
+        'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'include_open_journeys',
+        'path_summary_rows', 'ihc_results_path', 'default_phone_region', 'email_provider_rules',
+        'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold',
+        'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
+        'nurture_ratio', 'keep_generations', 'warn_rejected_share', 'fail_rejected_share',
+        'warn_coverage_below', 'fail_coverage_below', 'reporting_currency',
+        'without_consent', 'missing_consent', 'retention_days'
+    ]) }}
+{% endmacro %}
+
 {#- Runs at the start of every build: every setting is valid, none is misspelt. -#}
 {% macro check_settings() %}
     {% if execute %}
-        {% set settings = [
-            'sources', 'ihc_database', 'files_path', 'demo_path', 'start_date', 'end_date',
-            'journey_scope', 'lookback_days', 'include_touch_at_conversion',
-            'time_decay_half_life_days', 'markov_order', 'markov_max_order', 'include_open_journeys',
-            'path_summary_rows', 'ihc_results_path', 'default_phone_region', 'email_provider_rules',
-            'identity_max_customers_per_contact', 'probabilistic_matching', 'match_threshold',
-            'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
-            'nurture_ratio', 'keep_generations', 'warn_rejected_share', 'fail_rejected_share',
-            'warn_coverage_below', 'fail_coverage_below', 'reporting_currency',
-            'without_consent', 'missing_consent', 'retention_days'
-        ] %}
+        {% set settings = setting_names() %}
         {% for name in invocation_args_dict.get('vars', {}) %}
             {% if name not in settings %}
                 {{ exceptions.raise_compiler_error(

@@ -1,15 +1,18 @@
 -- grain: one row per conversion and touchpoint. initializer, holder and closer each add up to 1 per
 -- conversion (or are all 0, where no touch belongs to the phase); the three credits add up to ihc,
 -- and ihc adds up to 1. Conversions that the external service has answered take its shares.
+{{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
+    where {{ is_of_changed_person() }}
 
 ),
 
 memberships as (
 
     select * from {{ ref('int_ihc_memberships') }}
+    where {{ is_of_changed_person() }}
 
 ),
 
@@ -90,6 +93,7 @@ multiplied as (
         memberships.source,
         memberships.conversion_id,
         memberships.touchpoint_id,
+        memberships.person_id,
         memberships.initializer_membership
         * coalesce(channel_factors.initializer_factor, 1) as initializer_membership,
         memberships.holder_membership
@@ -113,6 +117,7 @@ phases as (
         source,
         conversion_id,
         touchpoint_id,
+        person_id,
         {{ share_of_phase('initializer_membership') }} as initializer,
         {{ share_of_phase('holder_membership') }} as holder,
         {{ share_of_phase('closer_membership') }} as closer
@@ -126,6 +131,7 @@ chosen as (
         phases.source,
         phases.conversion_id,
         phases.touchpoint_id,
+        phases.person_id,
         answers.ihc as service_ihc,
         coalesce(answers.initializer, phases.initializer) as initializer,
         coalesce(answers.holder, phases.holder) as holder,
@@ -172,6 +178,7 @@ final as (
         source,
         conversion_id,
         touchpoint_id,
+        person_id,
         is_from_service,
         initializer,
         holder,

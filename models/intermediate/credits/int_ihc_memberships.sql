@@ -1,8 +1,10 @@
 -- grain: one row per conversion and touchpoint; how far the touch is an initializer, a holder and a
 -- closer of its journey, each in [0, 1] and not yet normalised.
+{{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
+    where {{ is_of_changed_person() }}
 
 ),
 
@@ -37,6 +39,7 @@ timed as (
         source,
         conversion_id,
         touchpoint_id,
+        person_id,
         touch_number,
         case when holder_engagement then 1.0 else 0.0 end as is_holding,
         case
@@ -65,6 +68,7 @@ on_curves as (
         timed.source,
         timed.conversion_id,
         timed.touchpoint_id,
+        timed.person_id,
         timed.is_holding,
         cast(
             case
@@ -112,6 +116,7 @@ final as (
         source,
         conversion_id,
         touchpoint_id,
+        person_id,
         initializer_membership,
         cast(
             is_holding * (

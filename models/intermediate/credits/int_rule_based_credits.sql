@@ -1,5 +1,6 @@
 -- grain: one row per conversion and touchpoint; one credit column per rule-based model. Each column
 -- adds up to 1 per conversion; do not sum across columns.
+{{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 {%- set decay_weights = decay_weights() %}
 {%- set position_shares = position_shares() %}
 {%- set last_touched_at -%}
@@ -11,6 +12,7 @@ max(journey_touchpoints.touched_at) over (
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
+    where {{ is_of_changed_person() }}
 
 ),
 
@@ -26,6 +28,7 @@ placed as (
         journey_touchpoints.source,
         journey_touchpoints.conversion_id,
         journey_touchpoints.touchpoint_id,
+        journey_touchpoints.person_id,
         journey_touchpoints.touch_number,
         journey_touchpoints.journey_length,
         channels.channel_group != 'Direct' as is_non_direct,
@@ -54,6 +57,7 @@ weighted as (
         source,
         conversion_id,
         touchpoint_id,
+        person_id,
         touch_number,
         journey_length,
         touches_of_day,
@@ -107,6 +111,7 @@ final as (
         source,
         conversion_id,
         touchpoint_id,
+        person_id,
         cast(case when touch_number = 1 then 1 else 0 end as double) as first_touch,
         cast(case when touch_number = journey_length then 1 else 0 end as double) as last_touch,
         cast(

@@ -1,15 +1,18 @@
 -- grain: one row per conversion and touchpoint before it; a touchpoint may serve several.
+{{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
 with journey_windows as (
 
     select * from {{ ref('int_journey_windows') }}
+    where {{ is_of_changed_person() }}
 
 ),
 
 touchpoints as (
 
     select * from {{ ref('int_touchpoints') }}
+    where {{ is_of_changed_person() }}
 
 ),
 

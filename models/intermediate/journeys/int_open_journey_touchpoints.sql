@@ -1,17 +1,18 @@
 -- grain: one row per person, conversion type and touchpoint after the person's last conversion of
 -- that type (every touchpoint, where there is none), as known at the end of the reporting period.
 -- The lookback window ends at the person's last touch.
+{{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 with touchpoints as (
 
     select * from {{ ref('int_touchpoints') }}
-    where {{ until_reporting_end('touched_at') }}
+    where {{ until_reporting_end('touched_at') }} and {{ is_of_changed_person() }}
 
 ),
 
 conversions as (
 
     select * from {{ ref('int_conversions') }}
-    where {{ until_reporting_end('converted_at') }}
+    where {{ until_reporting_end('converted_at') }} and {{ is_of_changed_person() }}
 
 ),
 

@@ -1,0 +1,145 @@
+{#-
+  Models by person keep the rows of a person until something changes that these follow from. They are
+  incremental models of the strategy changed_persons; docs/incremental.md says how it works.
+-#}
+
+{#- Every model by person: int_person_states comes after all of them. -#}
+{% macro models_by_person() %}
+    {{ return([
+        'int_journey_touchpoints', 'int_open_journey_touchpoints', 'int_paths',
+        'int_rule_based_credits', 'int_ihc_memberships', 'int_ihc_credits'
+    ]) }}
+{% endmacro %}
+
+{#- The models that say which persons have changed. -#}
+{% macro models_of_changes() %}
+    {{ return(['int_person_fingerprints', 'int_changed_persons']) }}
+{% endmacro %}
+
+{% macro are_in_this_build(models) %}
+    {% set built = selected_resources | map('replace', 'model.tributary.', '') | list %}
+    {{ return(models | reject('in', built) | list == []) }}
+{% endmacro %}
+
+{#- Where the fingerprints of a build that ended well are: read by what comes before it, so no ref. -#}
+{% macro person_states() %}
+    {{ return(adapter.get_relation(
+        database=this.database, schema=this.schema, identifier='int_person_states'
+    )) }}
+{% endmacro %}
+
+{#- What they say: no rows where there are none. -#}
+{% macro last_person_states() %}
+    {%- set states = person_states() if execute -%}
+    select
+        source,
+        person_id,
+        fingerprint
+    from {{ states or ref('int_person_fingerprints') }}
+    {%- if not states %}
+    where false
+    {%- endif %}
+{%- endmacro %}
+
+{#- Is a model by person built anew for all persons? -#}
+{% macro is_for_all_persons() %}
+    {{ return(person_states() is none or not are_in_this_build(models_of_changes())) }}
+{% endmacro %}
+
+{#-
+  dbt asks this of every incremental model, when it is compiled and when it is built: also where
+  changed persons are not known, or too many, a model by person is built as by --full-refresh.
+-#}
+{% macro should_full_refresh() %}
+    {{ return(
+        dbt.should_full_refresh()
+        or (config.get('incremental_strategy') == 'changed_persons' and is_for_all_persons())
+    ) }}
+{% endmacro %}
+
+{#- Condition: is a row of a changed person? Always true in a build for all persons. -#}
+{% macro is_of_changed_person() -%}
+    {%- if not execute or is_incremental() -%}
+        (source, person_id) in (
+            select
+                source,
+                person_id
+            from {{ ref('int_changed_persons') }}
+        )
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The strategy: changed persons lose their rows and get those that were computed now. -#}
+{% macro get_incremental_changed_persons_sql(arguments) %}
+    {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
+    delete from {{ arguments.target_relation }}
+    where (source, person_id) in (
+        select
+            source,
+            person_id
+        from {{ ref('int_changed_persons') }}
+    );
+    insert into {{ arguments.target_relation }} ({{ columns }})
+    select {{ columns }} from {{ arguments.temp_relation }}
+{% endmacro %}
+
+{#-
+  Comes after int_changed_persons is made, in one transaction with it: from here on until the build
+  has ended well nobody may take rows of changed persons for right. Where most persons have changed,
+  all states go, and with them the rows of all persons: making everything anew is faster then.
+-#}
+{% macro forget_changed_persons() %}
+    {% set states = person_states() if execute %}
+    {% if states %}
+        {% set is_for_most = query_column(
+            'select 2 * (select count(*) from ' ~ this ~ ') >= (select count(*) from ' ~ states ~ ')'
+        )[0] %}
+        {% if is_for_most or flags.FULL_REFRESH %}
+            {% do adapter.drop_relation(states) %}
+        {% else %}
+            {% set changed = '(select source, person_id from ' ~ this ~ ')' %}
+            delete from {{ states }} where (source, person_id) in {{ changed }};
+            insert into {{ states }} (source, person_id) {{ changed }};
+        {% endif %}
+    {% endif %}
+{% endmacro %}
+
+{#-
+  All that rows of models by person follow from beside the rows of the person: where it changes, all
+  persons have changed. Input paths and end_date are not in it: what they change is in the rows.
+-#}
+{% macro definition_of_persons() %}
+    {% if not execute %}
+        {{ return('') }}
+    {% endif %}
+    {% set parts = [engine_version(), dbt_version] %}
+    {% for name in setting_names() if name not in [
+        'sources', 'ihc_database', 'files_path', 'demo_path', 'ihc_results_path', 'end_date',
+        'path_summary_rows', 'recommendation_model', 'target_roas', 'raise_margin',
+        'widest_interval_ratio', 'nurture_ratio', 'keep_generations'
+    ] %}
+        {% do parts.append(name ~ ' ' ~ var(name)) %}
+    {% endfor %}
+    {% for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] %}
+        {% do parts.append(node.unique_id ~ ' ' ~ node.checksum.checksum) %}
+    {% endfor %}
+    {% for name, macro in context['tributary'].items() %}
+        {% do parts.append(macro.macro.macro_sql) %}
+    {% endfor %}
+    {{ return(local_md5(parts | sort | join('\n'))) }}
+{% endmacro %}
+
+{#- Were all models by person part of this build? Else what was changed stays to be done. -#}
+{% macro are_models_by_person_built() %}
+    {% for node in (graph.nodes.values() if execute else []) if (
+        node.config.incremental_strategy == 'changed_persons'
+        and node.name not in models_by_person()
+    ) %}
+        {{ exceptions.raise_compiler_error(
+            node.name ~ " is a model by person that the macro models_by_person does not list."
+        ) }}
+    {% endfor %}
+    {{ return(are_in_this_build(models_of_changes() + models_by_person())) }}
+{% endmacro %}
