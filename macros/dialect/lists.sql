@@ -51,3 +51,21 @@
 {% macro default__each_of_list(list) -%}
     unnest({{ list }})
 {%- endmacro %}
+
+{#- The numbers of a list's values, from 1, as a list. -#}
+{% macro places_of_list(list) -%}
+    {{ return(adapter.dispatch('places_of_list', 'tributary')(list)) }}
+{%- endmacro %}
+
+{% macro default__places_of_list(list) -%}
+    range(1, len({{ list }}) + 1)
+{%- endmacro %}
+
+{#- The value of a list with a number of at least 1; null after its end. -#}
+{% macro value_of_list(list, place) -%}
+    {{ return(adapter.dispatch('value_of_list', 'tributary')(list, place)) }}
+{%- endmacro %}
+
+{% macro default__value_of_list(list, place) -%}
+    {{ list }}[{{ place }}]
+{%- endmacro %}

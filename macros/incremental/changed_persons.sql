@@ -57,9 +57,12 @@
     ) }}
 {% endmacro %}
 
-{#- Condition: is a row of a changed person? Always true in a build for all persons. -#}
+{#-
+  Condition: is a row of a changed person? Always true in a build for all persons, and in a
+  unit test, which has no table of its own.
+-#}
 {% macro is_of_changed_person() -%}
-    {%- if not execute or is_incremental() -%}
+    {%- if not execute or (this and is_incremental()) -%}
         (source, person_id) in (
             select
                 source,

@@ -5,41 +5,60 @@
 {%- set earlier_states = ['state_4', 'state_3', 'state_2', 'state_1'][5 - markov_max_order():] %}
 {%- set states = earlier_states + ['state_0'] %}
 
-with path_touchpoints as (
+with paths as (
 
-    select * from {{ ref('int_path_touchpoints') }}
+    select * from {{ ref('int_paths') }}
     {%- if not include_open_journeys() %}
     where is_converted
     {%- endif %}
 
 ),
 
-journey_windows as (
+placed as (
 
-    select * from {{ ref('int_journey_windows') }}
+    select
+        path_end_date,
+        conversion_type,
+        person_group,
+        is_converted,
+        channels,
+        revenue,
+        {{ each_of_list(places_of_list('channels')) }} as place
+    from paths
 
 ),
 
 steps as (
 
     select
-        source,
-        path_id,
+        path_end_date,
         conversion_type,
         person_group,
-        touch_number,
-        channel as state_0,
-        cast(path_ended_at as date) as path_end_date,
+        revenue,
         {%- for state in earlier_states %}
-        lag(channel, {{ loop.revindex }}) over path as {{ state }},
+        case
+            when place > {{ loop.revindex }}
+                then {{ value_of_list('channels', 'place - ' ~ loop.revindex) }}
+        end as {{ state }},
         {%- endfor %}
-        lead(channel, 1, case when is_converted then '(conversion)' else '(null)' end)
-            over path as to_state
-    from path_touchpoints
-    window path as (
-        partition by source, conversion_type, is_converted, path_id
-        order by touch_number
-    )
+        {{ value_of_list('channels', 'place') }} as state_0,
+        coalesce(
+            {{ value_of_list('channels', 'place + 1') }},
+            case when is_converted then '(conversion)' else '(null)' end
+        ) as to_state
+    from placed
+    union all
+    select
+        path_end_date,
+        conversion_type,
+        person_group,
+        revenue,
+        {%- for state in earlier_states %}
+        null as {{ state }},
+        {%- endfor %}
+        '(start)' as state_0,
+        {{ value_of_list('channels', 1) }} as to_state
+    from paths
 
 ),
 
@@ -51,47 +70,10 @@ counted as (
         person_group,
         {{ states | join(', ') }},
         to_state,
-        0 as revenue,
-        count(*) as transitions
+        count(*) as transitions,
+        sum(case when to_state = '(conversion)' then revenue else 0 end) as revenue
     from steps
-    where to_state != '(conversion)'
     group by path_end_date, conversion_type, person_group, {{ states | join(', ') }}, to_state
-    union all
-    select
-        steps.path_end_date,
-        steps.conversion_type,
-        steps.person_group,
-        {{ states | join(', ') }},
-        steps.to_state,
-        sum(journey_windows.revenue) as revenue,
-        count(*) as transitions
-    from steps
-    inner join journey_windows
-        on
-            steps.source = journey_windows.source
-            and steps.path_id = journey_windows.conversion_id
-    where steps.to_state = '(conversion)'
-    group by
-        steps.path_end_date,
-        steps.conversion_type,
-        steps.person_group,
-        {{ states | join(', ') }},
-        steps.to_state
-    union all
-    select
-        path_end_date,
-        conversion_type,
-        person_group,
-        {%- for state in earlier_states %}
-        null as {{ state }},
-        {%- endfor %}
-        '(start)' as state_0,
-        state_0 as to_state,
-        0 as revenue,
-        count(*) as transitions
-    from steps
-    where touch_number = 1
-    group by path_end_date, conversion_type, person_group, steps.state_0
 
 ),
 
