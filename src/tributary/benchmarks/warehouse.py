@@ -33,7 +33,12 @@ class Cost:
 
 
 def build_warehouse(
-    project: Path, scratch: Path, files: Path, warehouse: Path, *selected: str
+    project: Path,
+    scratch: Path,
+    files: Path,
+    warehouse: Path,
+    *selected: str,
+    goes_on: bool = False,
 ) -> Cost:
     """Build models from a folder of files, without tests: those belong to the project.
 
@@ -49,6 +54,8 @@ def build_warehouse(
         The DuckDB file, made anew.
     selected
         What to build, as dbt selects it.
+    goes_on
+        Whether to go on with the DuckDB file as it is, in place of making it anew.
 
     Raises
     ------
@@ -75,7 +82,8 @@ def build_warehouse(
         "DBT_TARGET_PATH": str(scratch / "target"),
         "DBT_LOG_PATH": str(scratch / "logs"),
     }
-    warehouse.unlink(missing_ok=True)
+    if not goes_on:
+        warehouse.unlink(missing_ok=True)
     log = scratch / "build.log"
     started = time.perf_counter()
     with log.open("w") as output:

@@ -183,3 +183,44 @@ def benchmark_identity_command(
     except (ValueError, BenchmarkError) as error:
         raise fail(str(error)) from None
     console.print(identity_speed.timing_table(timings))
+
+
+@benchmark_app.command("incremental")
+def benchmark_incremental_command(
+    touchpoints: Annotated[
+        int, typer.Option(min=1, help="Touchpoints of the simulated year, about.")
+    ] = 1_000_000,
+    select: Annotated[str, typer.Option(help="Models to build, as dbt selects them.")] = "*",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same year.")] = 1,
+    output: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder of the simulated year, which is kept.")] = Path(
+        "target/benchmark_incremental"
+    ),
+) -> None:
+    """Time builds that go on from the one before: the next day, and late rows."""
+    # Imported here: the simulator takes a moment to import, and other commands need not wait.
+    from tributary.benchmarks import incremental
+
+    try:
+        with Progress(console=say, transient=True) as progress:
+            task = progress.add_task("Starting", total=None)
+            builds = incremental.time_builds(
+                Path(),
+                work / f"{touchpoints}-{seed}",
+                touchpoints,
+                seed,
+                select,
+                lambda text: progress.update(task, description=text),
+            )
+    except BenchmarkError as error:
+        raise fail(str(error)) from None
+    Console(highlight=False, width=BENCHMARK_WIDTH).print(incremental.result_table(builds))
+    if output is not None:
+        command = f"tributary benchmark incremental --touchpoints {touchpoints}" + (
+            f" --select '{select}'" if select != "*" else ""
+        )
+        try:
+            output.write_text(incremental.page(builds, command, date.today()), encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(output, error) from None
+        say.print(f"Wrote {output}.")

@@ -1,0 +1,265 @@
+"""How much of a build is saved by going on from the one before: the next day, and late rows."""
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pyarrow.parquet
+from rich import box
+from rich.table import Table
+
+from tributary.benchmarks.warehouse import build_warehouse
+from tributary.simulation import Market, simulate
+
+DAYS = 365
+SESSIONS_PER_PERSON = 33
+"""Of a simulated year, about: how many people a number of touchpoints takes."""
+LATE_DAYS = 30
+LATE_SHARE = 0.3
+"""Rows of one day, so many days before the last one, that come late: this share of them."""
+
+INPUT = "input: read, checked"
+PERSONS = "persons, channels, conversions"
+CHANGES = "who has changed"
+BY_PERSON = "models by person"
+BY_DAY = "counts by day"
+FITTED = "models that are fitted, and their credits"
+MARTS = "marts"
+STAGES = (INPUT, PERSONS, CHANGES, BY_PERSON, BY_DAY, FITTED, MARTS)
+_STAGE_OF_FOLDER = {
+    "staging": INPUT,
+    "unified": INPUT,
+    "quality": INPUT,
+    "channels": PERSONS,
+    "identity": PERSONS,
+    "conversions": PERSONS,
+    "changes": CHANGES,
+    "journeys": BY_DAY,
+    "aggregates": BY_DAY,
+    "marts": MARTS,
+}
+_IDENTITY_MODELS = ("customer_matches", "email_addresses", "identity_resolution", "phone_numbers")
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one build took.
+
+    Attributes
+    ----------
+    name
+        What had come in since the build before.
+    touchpoints, changed, persons
+        Touchpoints of the warehouse; persons computed in this build, and all.
+    seconds
+        By stage, one model after the other, each on all cores.
+    wall_seconds, cpu_seconds
+        Of the whole, from the start of dbt to its end.
+    """
+
+    name: str
+    touchpoints: int
+    changed: int
+    persons: int
+    seconds: Counter[str]
+    wall_seconds: float
+    cpu_seconds: float
+
+
+def write_market(folder: Path, touchpoints: int, seed: int) -> None:
+    """Simulate a year of a market with about so many touchpoints, unless the folder has it."""
+    done = folder / f"market-{touchpoints}-{seed}"
+    if done.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    market = simulate(Market(people=max(1, touchpoints // SESSIONS_PER_PERSON), days=DAYS), seed)
+    for name in ("sessions", "conversions", "spend"):
+        pyarrow.parquet.write_table(
+            getattr(market, name), folder / f"{name}.parquet", row_group_size=122_880
+        )
+    done.touch()
+
+
+def write_input(market: Path, folder: Path, until_day: int, *, has_late: bool) -> None:
+    """Write what had come in by the end of a day, with or without the rows that come late."""
+    folder.mkdir(exist_ok=True)
+    with duckdb.connect() as connection:
+        for name, time, key in (
+            ("sessions", "started_at", "session_id"),
+            ("conversions", "converted_at", "conversion_id"),
+            ("spend", "date", "channel"),
+        ):
+            is_late = (
+                "false"
+                if has_late or name == "spend"
+                else f"day = {DAYS - LATE_DAYS} and hash({key}) % 1000 < {LATE_SHARE * 1000}"
+            )
+            connection.execute(
+                f"copy (select * exclude (day) from (select *, 1 + date_diff('day', "  # noqa: S608
+                f"date '2024-01-01', cast({time} as date)) as day from '{market}/{name}.parquet') "
+                f"where day <= {until_day} and not ({is_late})) "
+                f"to '{folder}/{name}.parquet' (format parquet)"
+            )
+
+
+def stage_of(node: dict[str, Any]) -> str:
+    """Tell which stage a model of dbt's manifest belongs to."""
+    if node["config"].get("incremental_strategy") == "changed_persons":
+        return BY_PERSON
+    if node["name"] in _IDENTITY_MODELS:
+        return PERSONS
+    folders = Path(node["original_file_path"]).parts
+    return next((stage for name, stage in _STAGE_OF_FOLDER.items() if name in folders), FITTED)
+
+
+def time_builds(
+    project: Path,
+    market: Path,
+    touchpoints: int,
+    seed: int,
+    selected: str,
+    progress: Callable[[str], None],
+) -> list[Build]:
+    """Build a year but its last day, the same again, the last day, late rows, and all from nothing.
+
+    Parameters
+    ----------
+    project
+        Folder of the dbt project.
+    market
+        Folder for the simulated year, which is kept there.
+    touchpoints, seed
+        Its size, about, and its seed.
+    selected
+        Models to build, as dbt selects them.
+    progress
+        Told what is being done.
+
+    Raises
+    ------
+    BenchmarkError
+        If a model cannot be built.
+    """
+    progress("simulating a year")
+    write_market(market, touchpoints, seed)
+    builds = []
+    with TemporaryDirectory(prefix="tributary_incremental_") as name:
+        scratch = Path(name)
+        for title, until_day, has_late, goes_on in (
+            ("from nothing", DAYS - 1, False, False),
+            ("nothing new", DAYS - 1, False, True),
+            ("the next day", DAYS, False, True),
+            (f"late rows of {LATE_DAYS} days ago", DAYS, True, True),
+            ("from nothing, a day later", DAYS, True, False),
+        ):
+            progress(title)
+            files = scratch / "input"
+            write_input(market, files, until_day, has_late=has_late)
+            warehouse = scratch / "incremental.duckdb"
+            cost = build_warehouse(
+                project, scratch, files, warehouse, selected, "--threads", "1", goes_on=goes_on
+            )
+            touchpoint_count, changed, persons = table_sizes(warehouse)
+            builds.append(
+                Build(
+                    title,
+                    touchpoint_count,
+                    changed,
+                    persons,
+                    stage_seconds(scratch / "target"),
+                    cost.wall_seconds,
+                    cost.cpu_seconds,
+                )
+            )
+    return builds
+
+
+def table_sizes(warehouse: Path) -> tuple[int, int, int]:
+    """Count the touchpoints, the persons computed in the last build, and all persons."""
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        return connection.execute(
+            "select (select count(*) from intermediate.int_touchpoints), "
+            "(select count(*) from intermediate.int_changed_persons), "
+            "(select count(*) from intermediate.int_person_states)"
+        ).fetchall()[0]
+
+
+def stage_seconds(target: Path) -> Counter[str]:
+    """Add up the seconds of the last run by stage, from what dbt left in its target folder."""
+    nodes = json.loads((target / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+    results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
+    seconds: Counter[str] = Counter()
+    for result in results:
+        node = nodes.get(result["unique_id"])
+        if node and node["resource_type"] == "model":
+            seconds[stage_of(node)] += result["execution_time"]
+    return seconds
+
+
+def _rows(builds: Sequence[Build]) -> list[list[str]]:
+    """Lay out the builds, one column each."""
+    rows = [["", *(build.name for build in builds)]]
+    rows.append(["touchpoints", *(f"{build.touchpoints:,}" for build in builds)])
+    rows.append(["persons computed", *(f"{build.changed:,}" for build in builds)])
+    rows.append(["of all persons", *(f"{build.persons:,}" for build in builds)])
+    for stage in STAGES:
+        rows.append([f"{stage}, s", *(f"{build.seconds[stage]:.1f}" for build in builds)])
+    rows.append(["whole build, wall s", *(f"{build.wall_seconds:.0f}" for build in builds)])
+    rows.append(["whole build, CPU s", *(f"{build.cpu_seconds:.0f}" for build in builds)])
+    return rows
+
+
+def result_table(builds: Sequence[Build]) -> Table:
+    """Show the builds side by side."""
+    heading, *rows = _rows(builds)
+    table = Table(*heading, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def page(builds: Sequence[Build], command: str, today: date) -> str:
+    """Write the result page, Markdown."""
+    heading, *rows = _rows(builds)
+    return "\n".join(
+        [
+            "# Benchmark: builds that go on from the one before",
+            "",
+            f"Run on {today} on {os.cpu_count()} cores ({platform.machine()}), with",
+            "",
+            "```",
+            command,
+            "```",
+            "",
+            "| " + " | ".join(heading) + " |",
+            "|---|" + "--:|" * len(builds),
+            *("| " + " | ".join(row) + " |" for row in rows),
+            "",
+            _HOW_TO_READ.strip(),
+            "",
+        ]
+    )
+
+
+_HOW_TO_READ = f"""
+A simulated year of sessions, conversions and spend. First its {DAYS - 1} days are built from
+nothing, then the same again, then with day {DAYS}, then with {LATE_SHARE:.0%} of the rows of the
+day {LATE_DAYS} days before it, which had been held back until then; last, the whole year from
+nothing, to compare with. Seconds are of dbt's models, one after the other (`--threads 1`), without
+tests; the whole build has the seeds and the start of dbt as well.
+
+- **{BY_PERSON.capitalize()}** are computed for the persons who changed. They still look through the
+  persons of the tables that they read from and write to: a floor that grows with the warehouse.
+- **{CHANGES.capitalize()}** reads every touchpoint and conversion once.
+- **{INPUT.capitalize()}**, and **{PERSONS}**, are done anew: a scan, which finds whatever came
+  late, was corrected or was deleted, without being told.
+- **{FITTED.capitalize()}** are computed anew, because every new row may move every parameter.
+"""
