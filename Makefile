@@ -29,7 +29,8 @@ build: $(INSTALLED) ## build and publish the warehouse, and print the channel re
 test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, pytest
 	@mkdir -p target
 	@echo "dbt build on the demo: models, unit tests and data tests …"
-	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=$(BUILT_DEMO) $(BIN)/dbt --quiet build
+	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=$(BUILT_DEMO) $(BIN)/dbt --quiet build \
+		--selector everything
 	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2 --dist loadscope
 
 lint: $(INSTALLED) ## check style and types
