@@ -772,9 +772,10 @@ def read_person_time(
         Columns conversion_type, channel, ordinal, decay_days, is_baseline and exposure, one row per
         feature; any further columns.
     events
-        Columns conversion_type, source, moment_id (of the conversion), channel, ordinal,
-        decay_days, feature_value and weight, one row per conversion and feature that is present;
-        any further columns.
+        Columns conversion_type, source, moment_id (of the conversion), channel, ordinal, weight
+        and one column left_<days> per decay: the height of that feature. One row per conversion
+        and channel and ordinal that is present, and one of `BASELINE`, which alone has a weight
+        and whose height is 1; any further columns.
     points
         The same columns for a sample of person-time, or None.
 
@@ -786,7 +787,7 @@ def read_person_time(
     Raises
     ------
     ValueError
-        If a moment has a feature that has no exposure row.
+        If a moment has a feature that has no exposure row, or no row of the baseline.
     """
     key = ["channel", "ordinal", "decay_days"]
     read = {}
@@ -799,11 +800,10 @@ def read_person_time(
                 *(part[name].to_pylist() for name in [*key, "is_baseline"]), strict=True
             )
         )
-        column = part.select(key).append_column("column", pa.array(np.arange(len(part))))
-        values, weights = _read_rows(events, conversion_type, column)
+        values, weights = _read_rows(events, conversion_type, features)
         sample = None
         if points is not None:
-            sample = PersonTimeSample(*_read_rows(points, conversion_type, column))
+            sample = PersonTimeSample(*_read_rows(points, conversion_type, features))
         read[conversion_type] = PersonTime(
             features=features,
             exposure=part["exposure"].cast(pa.float64()).to_numpy(),
@@ -815,28 +815,63 @@ def read_person_time(
 
 
 def _read_rows(
-    table: pa.Table, conversion_type: str, column: pa.Table
+    table: pa.Table, conversion_type: str, features: Sequence[Feature]
 ) -> tuple[sparse.csr_array, FloatArray]:
-    """Arrange features, one row each, into a sparse array, and read the weights."""
-    key = ["channel", "ordinal", "decay_days"]
+    """Arrange heights of features into a sparse array, and read the weights of its rows."""
     present = table.filter(pc.equal(table["conversion_type"], conversion_type))
-    moments = (
-        present.group_by(["source", "moment_id"])
-        .aggregate([("weight", "max")])
-        .sort_by([("source", "ascending"), ("moment_id", "ascending")])
+    is_baseline = pc.equal(present["channel"], BASELINE)
+    moments = present.filter(is_baseline).sort_by(
+        [("source", "ascending"), ("moment_id", "ascending")]
     )
-    row = moments.append_column("row", pa.array(np.arange(len(moments))))
-    placed = present.join(column, key).join(row, ["source", "moment_id"])
-    if placed["column"].null_count:
-        raise ValueError(f"A person of type {conversion_type} has a feature without exposure.")
-    values = sparse.csr_array(
-        (
-            placed["feature_value"].cast(pa.float64()).to_numpy(),
-            (placed["row"].to_numpy(), placed["column"].to_numpy()),
-        ),
-        shape=(len(moments), len(column)),
+    row = _row_of(present, moments)
+    if row.null_count:
+        raise ValueError(f"A person of type {conversion_type} is not at risk: no baseline row.")
+    channels, ordinals = present["channel"], present["ordinal"].to_numpy()
+    heights = {
+        float(name.removeprefix("left_")): present[name]
+        for name in present.column_names
+        if name.startswith("left_")
+    }
+    heights[0.0] = pc.if_else(is_baseline, 1.0, None)
+    rows, columns, values = [], [], []
+    for decay_days, height in heights.items():
+        (some,) = np.nonzero(height.is_valid().to_numpy())
+        column = _column_of(channels.take(some), ordinals[some], decay_days, features)
+        if (column < 0).any():
+            raise ValueError(f"A person of type {conversion_type} has a feature without exposure.")
+        rows.append(row.to_numpy()[some])
+        columns.append(column)
+        values.append(height.take(some).cast(pa.float64()).to_numpy())
+    placed = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    return (
+        sparse.csr_array(placed, shape=(len(moments), len(features))),
+        moments["weight"].cast(pa.float64()).to_numpy(),
     )
-    return values, moments["weight_max"].cast(pa.float64()).to_numpy()
+
+
+def _row_of(present: pa.Table, moments: pa.Table) -> pa.ChunkedArray:
+    """Which of the moments each row is of; null where it is none of them."""
+    separator = "\x1f"  # no id contains it: it is the unit separator of text
+    wanted, known = (
+        pc.binary_join_element_wise(part["source"], part["moment_id"], separator)
+        for part in (present, moments)
+    )
+    return pc.index_in(wanted, known.combine_chunks())
+
+
+def _column_of(
+    channels: pa.ChunkedArray, ordinals: IntArray, decay_days: float, features: Sequence[Feature]
+) -> IntArray:
+    """Which feature each row with one decay is of, shape (rows,); -1 where it is none."""
+    names = pa.array(sorted({feature.channel for feature in features}), pa.string())
+    place = {name: number for number, name in enumerate(names.to_pylist())}
+    highest = max((feature.ordinal for feature in features), default=0)
+    column = np.full((len(names) + 1, max(highest, ordinals.max(initial=0)) + 1), -1)
+    for number, feature in enumerate(features):
+        if feature.decay_days == decay_days:
+            column[place[feature.channel], feature.ordinal] = number
+    named = pc.fill_null(pc.index_in(channels, names), len(names)).to_numpy()
+    return np.asarray(column[named, ordinals])
 
 
 RESULTS = pa.schema(

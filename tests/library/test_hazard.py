@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -458,19 +459,27 @@ def tables(data: PersonTime, conversion_type: str = "purchase") -> tuple[pa.Tabl
         ]
     )
     rows, columns = data.values.nonzero()
+    present: dict[tuple[int, str, int], dict[str, object]] = {}
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        feature = data.features[column]
+        cells = present.setdefault(
+            (row, feature.channel, feature.ordinal),
+            {f"left_{of.decay_days}": None for of in data.features if of.decay_days},
+        )
+        if feature.decay_days:
+            cells[f"left_{feature.decay_days}"] = data.values[row, column]
     events = pa.Table.from_pylist(
         [
             {
                 "conversion_type": conversion_type,
                 "source": "s",
                 "moment_id": f"c{row:06}",
-                "channel": data.features[column].channel,
-                "ordinal": data.features[column].ordinal,
-                "decay_days": data.features[column].decay_days,
-                "feature_value": data.values[row, column],
-                "weight": data.weights[row],
+                "channel": channel,
+                "ordinal": ordinal,
+                "weight": data.weights[row] if channel == BASELINE else None,
+                **cells,
             }
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+            for (row, channel, ordinal), cells in present.items()
         ]
     )
     return exposure, events
@@ -518,6 +527,14 @@ def test_a_feature_without_exposure_is_an_error() -> None:
     exposure_table, event_table = tables(counted(events))
     with pytest.raises(ValueError, match="without exposure"):
         read_person_time(exposure_table.slice(1), event_table)
+
+
+def test_a_moment_that_is_not_at_risk_is_an_error() -> None:
+    events, _ = market(4, {"a": 0.10}, people=300)
+    exposure_table, event_table = tables(counted(events))
+    touched = event_table.filter(pc.not_equal(event_table["channel"], BASELINE))
+    with pytest.raises(ValueError, match="no baseline row"):
+        read_person_time(exposure_table, touched)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
--- grain: one row per conversion that the hazard model is fitted to and feature present at it: the
--- conversion's channel, ordinal and decay. Of many conversions of one type a sample is kept, and
--- weight says how many each stands for. feature_value is additive over touches.
+-- grain: one row per conversion that the hazard model is fitted to and channel and ordinal present
+-- at it, (baseline) among them. Of many conversions of one type a sample is kept; weight, on the row
+-- of the baseline, says how many each stands for. Heights (left_) are additive over touches.
 with journey_windows as (
 
     select * from {{ ref('int_journey_windows') }}
@@ -72,7 +72,6 @@ touched as (
         sampled.source,
         sampled.conversion_id,
         sampled.conversion_type,
-        sampled.weight,
         touchpoints.channel,
         touchpoints.ordinal,
         {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
@@ -95,41 +94,39 @@ faded as (
         source,
         conversion_id,
         conversion_type,
-        weight,
         channel,
         ordinal,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
+        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }}{{ ',' if not loop.last }}
         {%- endfor %}
-        count(*) as touches
     from touched
-    group by source, conversion_id, conversion_type, weight, channel, ordinal
+    group by source, conversion_id, conversion_type, channel, ordinal
 
 ),
 
 final as (
 
-    {%- for decay in hazard_decays() %}
     select
         source,
         conversion_id as moment_id,
         conversion_type,
         channel,
+        {%- for decay in hazard_decays() %}
+        left_{{ decay.days }},
+        {%- endfor %}
         cast(ordinal as integer) as ordinal,
-        cast({{ decay.days }} as double) as decay_days,
-        left_{{ decay.days }} as feature_value,
-        cast(weight as double) as weight
+        cast(null as double) as weight
     from faded
     union all
-    {%- endfor %}
     select
         source,
         conversion_id as moment_id,
         conversion_type,
         '(baseline)' as channel,
+        {%- for decay in hazard_decays() %}
+        cast(null as double) as left_{{ decay.days }},
+        {%- endfor %}
         case when is_repeat then 1 else 0 end as ordinal,
-        cast(0 as double) as decay_days,
-        cast(1 as double) as feature_value,
         cast(weight as double) as weight
     from sampled
 

@@ -1,6 +1,7 @@
--- grain: one row per sampled moment of a person at risk, conversion type and feature present at it:
--- the moment's channel, ordinal and decay. weight is the person-days a moment stands for: moments
--- are denser after touches, where the hazard changes, and stand for less there.
+-- grain: one row per sampled moment of a person at risk, conversion type and channel and ordinal
+-- present at it, (baseline) among them. weight, on the row of the baseline, is the person-days that
+-- a moment stands for: moments are denser after touches, where the hazard changes, and stand for
+-- less there.
 {%- set effect_decays = hazard_decays() | rejectattr('is_interest') | list %}
 
 with touchpoints as (
@@ -258,58 +259,39 @@ faded as (
         channel,
         ordinal,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
+        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }}{{ ',' if not loop.last }}
         {%- endfor %}
-        count(*) as touches
     from aged
     where is_present
     group by source, moment_id, conversion_type, channel, ordinal
 
 ),
 
-features as (
+final as (
 
-    {%- for decay in hazard_decays() %}
     select
         source,
         moment_id,
         conversion_type,
         channel,
+        {%- for decay in hazard_decays() %}
+        left_{{ decay.days }},
+        {%- endfor %}
         cast(ordinal as integer) as ordinal,
-        cast({{ decay.days }} as double) as decay_days,
-        left_{{ decay.days }} as feature_value
+        cast(null as double) as weight
     from faded
     union all
-    {%- endfor %}
     select
         source,
         moment_id,
         conversion_type,
         '(baseline)' as channel,
+        {%- for decay in hazard_decays() %}
+        cast(null as double) as left_{{ decay.days }},
+        {%- endfor %}
         case when is_repeat then 1 else 0 end as ordinal,
-        cast(0 as double) as decay_days,
-        cast(1 as double) as feature_value
+        cast(weight as double) as weight
     from weighted
-
-),
-
-final as (
-
-    select
-        features.source,
-        features.moment_id,
-        features.conversion_type,
-        features.channel,
-        features.ordinal,
-        features.decay_days,
-        features.feature_value,
-        cast(weighted.weight as double) as weight
-    from features
-    inner join weighted
-        on
-            features.source = weighted.source
-            and features.moment_id = weighted.moment_id
-            and features.conversion_type = weighted.conversion_type
 
 )
 
