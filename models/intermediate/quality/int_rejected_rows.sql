@@ -28,44 +28,34 @@ with unusable as (
         cast(null as varchar) as entity_key,
         'malformed_row' as rejection_reason,
         cast(null as decimal(28, 10)) as amount,
-        raw_row
+        {#- Whose a line is that cannot be read, nobody knows: an erased person's may be among them. #}
+        {{ 'cast(null as varchar)' if erased_persons_file() else 'raw_row' }} as raw_row
     from {{ ref('int_malformed_rows_unioned') }}
 
 ),
 
+repeated_keys as (
+
+    select * from {{ ref('int_repeated_keys') }}
+
+),
+
 {% for entity, columns in entities().items() %}
-usable_{{ entity }} as (
-
-    select * from {{ ref('int_' ~ entity ~ '_checked') }}
-    where rejection_reason is null
-
-),
-
-repeated_{{ entity }}_keys as (
-
-    select
-        source,
-        {{ columns.key }}
-    from {{ ref('int_' ~ entity ~ '_checked') }}
-    where rejection_reason is null{{ ' and spend_id is not null' if entity == 'spend' }}
-    group by source, {{ columns.key }}
-    having count(*) > 1
-
-),
-
 ranked_{{ entity }} as (
 
     select
-        usable_{{ entity }}.*,
+        checked.*,
         row_number() over (
-            partition by usable_{{ entity }}.source, usable_{{ entity }}.{{ columns.key }}
-            order by {{ delivery_order(entity) }}, usable_{{ entity }}.raw_row
+            partition by checked.source, checked.{{ columns.key }}
+            order by {{ delivery_order(entity) }}, checked.raw_row
         ) as delivery_number
-    from usable_{{ entity }}
-    inner join repeated_{{ entity }}_keys
+    from {{ ref('int_' ~ entity ~ '_checked') }} as checked
+    inner join repeated_keys
         on
-            usable_{{ entity }}.source = repeated_{{ entity }}_keys.source
-            and usable_{{ entity }}.{{ columns.key }} = repeated_{{ entity }}_keys.{{ columns.key }}
+            checked.source = repeated_keys.source
+            and checked.{{ columns.key }} = repeated_keys.entity_key
+            and repeated_keys.entity = '{{ entity }}'
+    where checked.rejection_reason is null
 
 ),
 
