@@ -11,10 +11,10 @@ BUILT_DEMO := target/test.duckdb
 VARS ?= {}
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint docs lock clean
+.PHONY: help build test battery lint docs lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
 # The demo is made only where it takes part: in VARS, else in TRIBUTARY_SOURCES, else by default.
 SOURCES := $(if $(findstring sources:,$(VARS)),$(VARS),$(or $(TRIBUTARY_SOURCES),demo))
@@ -32,6 +32,9 @@ test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, py
 	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=$(BUILT_DEMO) $(BIN)/dbt --quiet build \
 		--selector everything
 	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2 --dist loadscope
+
+battery: $(INSTALLED) ## do every fault on purpose, half an hour: writes docs/reliability.md
+	$(BIN)/pytest --battery docs/reliability.md --numprocesses 2 --dist loadscope
 
 lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
