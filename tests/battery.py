@@ -5,24 +5,27 @@ A test is a fault if it is marked so::
     @pytest.mark.fault(done="no room on the disk", expected="the last publication stays")
     def test_a_full_disk(happened): ...
 
-Of a parametrised test, `{name}` in the texts is the case's value, and a case may have a mark of its
-own, which replaces what it says. Cases of which the same was done are one fault, tried several
-times. What a test tells the fixture `happened` is in the table; else it says "as expected".
+A test of several faults has several marks. Of a parametrised test, `{name}` in the texts is the
+case's value, and a case may have a mark of its own, which replaces what it says. Cases of which the
+same was done are one fault, tried several times. What a test tells the fixture `happened` is in the
+table; else it says "as expected".
 
 `pytest --battery PAGE` runs the faults alone and writes the page. A battery of which a fault was
 skipped is not passed. Faults marked `long=True` run there only.
 """
 
+import itertools
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -37,6 +40,7 @@ Not tried: a power cut (only processes are killed; that files reach the disk bef
 readers follow does is in the code, not in a test), network file systems, failing memory or disks.
 """
 
+FAULT = "fault"
 PASSED = "passed"
 FAILED = "failed"
 SKIPPED = "skipped"
@@ -87,21 +91,19 @@ class Battery:
             return
         # A test whose process died has nothing to say but its name.
         properties = dict(report.user_properties)
-        told: dict[str, str] = {"done": report.nodeid, **properties.get("fault", {})}  # type: ignore[dict-item]
-        fault = self._faults.setdefault(
-            (told.get("section", ""), told["done"]),
-            Fault(
-                int(told.get("place", 0)),
-                told.get("section", "Tests that ended their process"),
-                told["done"],
-                told.get("expected", "a test that ends"),
-            ),
-        )
-        fault.cases += 1
+        nothing = {
+            "place": 0,
+            "section": "Tests that ended their process",
+            "done": report.nodeid,
+            "expected": "an end of the test",
+        }
         outcome, reason = self._ended_early.get(
             report.nodeid, (PASSED, str(properties.get("happened", "as expected")))
         )
-        fault.happened[outcome].append(reason)
+        for told in cast(list[dict[str, Any]], properties.get("faults", [nothing])):
+            fault = self._faults.setdefault((told["section"], told["done"]), Fault(**told))
+            fault.cases += 1
+            fault.happened[outcome].append(reason)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail where a fault was skipped: nobody knows what would have happened."""
@@ -172,17 +174,18 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the faults, or all but the long ones."""
     only_faults = config.getoption("battery") is not None
+    places = itertools.count()
     chosen: list[pytest.Item] = []
     others: list[pytest.Item] = []
-    for place, item in enumerate(items):
-        fault = _fault(item)
-        if fault is None:
-            (others if only_faults else chosen).append(item)
-        elif fault.pop("long", False) and not only_faults:
-            others.append(item)
-        else:
-            item.user_properties.append(("fault", {**fault, "place": place}))
-            chosen.append(item)
+    for item in items:
+        faults = _faults(item)
+        is_long = False
+        for fault in faults:
+            is_long |= fault.pop("long", False)
+            fault["place"] = next(places)
+        item.user_properties.append(("faults", faults))
+        is_chosen = bool(faults) if only_faults else not is_long
+        (chosen if is_chosen else others).append(item)
     config.hook.pytest_deselected(items=others)
     items[:] = chosen
 
@@ -193,22 +196,27 @@ def happened(record_property: Callable[[str, object], None]) -> Callable[[str], 
     return partial(record_property, "happened")
 
 
-def _fault(item: pytest.Item) -> dict[str, object] | None:
-    """Give what the marks of a test say, or None where it is no fault."""
-    # A test's own marks come last here, those of one case of it after them.
-    marks = [mark for mark in item.own_markers if mark.name == "fault"]
-    if not marks:
-        return None
-    fault: dict[str, object] = {}
-    for mark in marks:
-        fault |= mark.kwargs
-    if not {"done", "expected"} <= fault.keys() <= {"done", "expected", "long"}:
-        raise pytest.UsageError(f"{item.nodeid}: a fault has done, expected and maybe long.")
-    values = item.callspec.params if hasattr(item, "callspec") else {}
-    texts = {name: str(fault[name]).format(**values) for name in ("done", "expected")}
-    module = item.getparent(pytest.Module)
-    title = (module and module.obj.__doc__) or item.path.name
-    return {**fault, **texts, "section": title.splitlines()[0].rstrip(".")}
+def _faults(item: pytest.Item) -> list[dict[str, Any]]:
+    """Give the faults of a test, from its first mark to its last."""
+    if not isinstance(item, pytest.Function):
+        return []
+    case = item.callspec if hasattr(item, "callspec") else None
+    values, of_the_case = (case.params, _said(case.marks)) if case else ({}, [])
+    of_the_test = _said(reversed(getattr(item.function, "pytestmark", [])))
+    general = of_the_test[0] if of_the_test else {}
+    title = (item.module.__doc__ or item.path.name).splitlines()[0].rstrip(".")
+    faults = []
+    for said in [general | said for said in of_the_case] or of_the_test:
+        if not {"done", "expected"} <= said.keys() <= {"done", "expected", "long"}:
+            raise pytest.UsageError(f"{item.nodeid}: a fault has done, expected and maybe long.")
+        texts = {name: said[name].format(**values) for name in ("done", "expected")}
+        faults.append({**said, **texts, "section": title})
+    return faults
+
+
+def _said(marks: Iterable[pytest.Mark]) -> list[dict[str, Any]]:
+    """Give what the marks of faults say."""
+    return [dict(mark.kwargs) for mark in marks if mark.name == FAULT]
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -13,6 +13,7 @@ def test_numbers(number, least, happened):
     assert number > least
 
 @pytest.mark.fault(done="much", expected="nothing", long=True)
+@pytest.mark.fault(done="little", expected="less")
 def test_long():
     pass
 
@@ -20,11 +21,12 @@ def test_no_fault():
     assert False
 '''
 PASSING = [
-    "**3 faults in 5 cases: 3 as expected, 0 failed, 0 skipped.**",
+    "**4 faults in 6 cases: 4 as expected, 0 failed, 0 skipped.**",
     "## Pipes | and more",
     r"| 5 or more | a number above 0 | a \| 5 (2 cases) |",
     r"| six | a number above 0 | a \| 6 (2 cases) |",
     "| much | nothing | as expected |",
+    "| little | less | as expected |",
 ]
 
 
