@@ -117,7 +117,8 @@ class Battery:
         config: pytest.Config,
     ) -> None:
         """Print the page and write it, if the tests were run to the end."""
-        if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        ran = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        if not (ran and self._faults):
             return
         page = self._text(" ".join(config.invocation_params.args))
         self._page.write_text(page, encoding="utf-8")

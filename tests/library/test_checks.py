@@ -324,6 +324,10 @@ def test_status_0_where_nothing_moved(tmp_path: Path) -> None:
     assert {one["value"] for one in spend if one["check"] == "new day"} == {5.0}
 
 
+@pytest.mark.fault(
+    done="a publication in which a day's numbers jumped",
+    expected="tributary check names it and ends with 1",
+)
 def test_status_1_where_a_day_jumped(tmp_path: Path) -> None:
     publish_days(tmp_path, 40)
     publish_days(tmp_path, 41, last=80, settings={"lookback_days": 30})
@@ -350,6 +354,10 @@ def test_one_publication_is_no_alarm(tmp_path: Path) -> None:
     assert json.loads(check(tmp_path, "--json").stdout)["status"] == "alone"
 
 
+@pytest.mark.fault(
+    done="tributary check with no publication, or one that was damaged",
+    expected="it says so and ends with 2",
+)
 def test_status_2_where_nothing_can_be_compared(tmp_path: Path) -> None:
     nothing = check(tmp_path)
     assert (nothing.exit_code, "tributary build" in nothing.stderr) == (2, True)
@@ -377,6 +385,10 @@ def test_status_2_where_nothing_can_be_compared(tmp_path: Path) -> None:
     assert (result.exit_code, "Cannot read" in result.stderr) == (2, True)
 
 
+@pytest.mark.fault(
+    done="a channel whose name controls terminals, in tributary check",
+    expected="shown, not obeyed",
+)
 def test_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     publish_days(tmp_path, 40, channel=NASTY)
     publish_days(tmp_path, 41, last=100, channel=NASTY)

@@ -365,6 +365,10 @@ def test_a_journey_too_long_is_told_and_stops_nothing(runner: Runner) -> None:
     assert work.journeys["conversion_id"].to_pylist() == ["short"]
 
 
+@pytest.mark.fault(
+    done="the IHC service refuses one journey of a batch",
+    expected="the others are answered; the one is told",
+)
 def test_partial_errors_fail_their_conversions_only(runner: Runner) -> None:
     with IhcServer(partial={"c0001": "no engagement"}) as server:
         summary = runner.run(server)
@@ -375,6 +379,10 @@ def test_partial_errors_fail_their_conversions_only(runner: Runner) -> None:
     )
 
 
+@pytest.mark.fault(
+    done="the IHC service refuses a batch for one journey in it",
+    expected="the batch is halved down to that one",
+)
 def test_a_refused_request_is_halved_down_to_the_journey_at_fault(runner: Runner) -> None:
     runner.fill(conversions(64))
     with IhcServer(poison=frozenset({"c0040"})) as server:
@@ -396,6 +404,10 @@ def test_a_service_that_refuses_everything_is_not_asked_about_every_journey(
     assert summary.sent + summary.not_sent == 100
 
 
+@pytest.mark.fault(
+    done="the IHC service answers 500, 503 or 429, or hangs up",
+    expected="tried again",
+)
 @pytest.mark.parametrize(
     "reply",
     [DOWN, Reply(200, DOWN.content), Reply(503, b"<html>"), Reply(429), Reply(0)],
@@ -407,6 +419,10 @@ def test_what_passes_is_tried_again(runner: Runner, reply: Reply) -> None:
     assert (summary.answered, len(server.requests)) == (5, 3)
 
 
+@pytest.mark.fault(
+    done="the IHC service is too slow",
+    expected="given up and asked again",
+)
 def test_a_slow_answer_is_given_up_and_asked_for_again(runner: Runner) -> None:
     def slow(number: int, request: Request) -> None:
         if number == 0:
@@ -424,6 +440,10 @@ def test_no_answer_is_sent_again_by_the_next_run(runner: Runner) -> None:
         assert runner.run(server).answered == 5
 
 
+@pytest.mark.fault(
+    done="the IHC service is down",
+    expected="the run stops, and says what is left to do",
+)
 def test_a_service_that_is_down_stops_the_run(runner: Runner) -> None:
     runner.fill(conversions(10))
     with IhcServer(fault=lambda number, request: DOWN) as server:
@@ -446,6 +466,10 @@ def test_retry_after_is_honoured_by_every_thread(runner: Runner, form: str) -> N
     assert max(waits) < 30
 
 
+@pytest.mark.fault(
+    done="the IHC service asks to wait for a day",
+    expected="the run ends and says so",
+)
 def test_a_pause_too_long_to_wait_ends_the_run(runner: Runner) -> None:
     with IhcServer(fault=only(Reply(429, b"", {"Retry-After": "86400"}))) as server:
         summary = runner.run(server)
@@ -453,6 +477,10 @@ def test_a_pause_too_long_to_wait_ends_the_run(runner: Runner) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault(
+    done="the IHC service answers with what is no JSON, or other JSON",
+    expected="the conversions of the request are told as failed",
+)
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b'{"value": null}'])
 def test_a_malformed_answer_fails_its_conversions(runner: Runner, content: bytes) -> None:
     with IhcServer(fault=only(Reply(200, content))) as server:
@@ -461,6 +489,10 @@ def test_a_malformed_answer_fails_its_conversions(runner: Runner, content: bytes
     assert runner.answered() == {"c0002", "c0003", "c0004"}
 
 
+@pytest.mark.fault(
+    done="the IHC service gives shares that add up to 2",
+    expected="they are not taken",
+)
 def test_shares_of_a_split_journey_are_not_taken(runner: Runner) -> None:
     def doubled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
@@ -488,6 +520,10 @@ def test_requests_keep_to_the_rate_and_run_side_by_side(runner: Runner) -> None:
     assert times[-1] - times[0] >= 0.9
 
 
+@pytest.mark.fault(
+    done="a wrong key for the IHC service",
+    expected="the run stops at once; the key is not repeated",
+)
 def test_a_wrong_key_stops_at_once_and_is_not_repeated(runner: Runner) -> None:
     with IhcServer() as server:
         summary = runner.run(server, Limits(max_journeys=1), key="wrong")
@@ -495,6 +531,10 @@ def test_a_wrong_key_stops_at_once_and_is_not_repeated(runner: Runner) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault(
+    done="the IHC service repeats the key in its message",
+    expected="the key is taken out",
+)
 def test_the_key_is_taken_out_of_what_the_service_repeats(runner: Runner) -> None:
     message = "x" * 290 + KEY
     with IhcServer(partial={"c0001": message}, poison=frozenset({"c0003"})) as server:
@@ -543,6 +583,10 @@ def test_results_of_a_journey_that_has_changed_since_are_not_exported(runner: Ru
     assert runner.answered() == {"c0000", "c0002", "c0003", "c0004"}
 
 
+@pytest.mark.fault(
+    done="tributary ihc-api twice at the same time",
+    expected="the second is refused",
+)
 def test_a_second_run_at_the_same_time_is_refused(runner: Runner) -> None:
     code = "import sys, pathlib, tributary.ihc_ledger as l; l.Ledger(pathlib.Path(sys.argv[1]))"
     with Ledger(runner.output):
@@ -623,6 +667,10 @@ def test_a_missing_key_is_told(runner: Runner) -> None:
     assert "Put it into the environment variable TRIBUTARY_IHC_API_KEY" in done.stderr
 
 
+@pytest.mark.fault(
+    done="tributary ihc-api is ended by SIGKILL, SIGINT, SIGTERM",
+    expected="the next run goes on and sends nothing twice",
+)
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_ended_goes_on_without_sending_twice(
     runner: Runner, end: signal.Signals

@@ -123,6 +123,10 @@ def test_only_named_marts_are_published(folder: Path) -> None:
         assert b"someone@example.org" not in (path.read_bytes() if path.is_file() else b"")
 
 
+@pytest.mark.fault(
+    done="a client that tries to write into what is published",
+    expected="no right to",
+)
 def test_nobody_can_change_what_is_published(folder: Path) -> None:
     home = folder / "current"
     assert stat.S_IMODE(home.stat().st_mode) & 0o022 == 0
@@ -232,6 +236,10 @@ def test_pruning_keeps_the_newest_and_the_current_one(folder: Path) -> None:
         prune(folder, 0)
 
 
+@pytest.mark.fault(
+    done="a publication is pruned while somebody reads it",
+    expected="the reader sees it whole to the end",
+)
 def test_an_open_file_outlives_its_generation(folder: Path) -> None:
     file = published_file(folder / FILE)
     with duckdb.connect(str(file), read_only=True) as connection:
@@ -268,6 +276,10 @@ def read_from_parquet(folder: Path, reads: int) -> None:
         assert one.unique() == two.unique()
 
 
+@pytest.mark.fault(
+    done="2,000 reads while generation after generation is published and pruned",
+    expected="no read fails, none is torn",
+)
 def test_thousands_of_reads_during_publications_neither_fail_nor_are_torn(tmp_path: Path) -> None:
     builds = [make_build(tmp_path / f"{number}.duckdb", number, rows=9) for number in range(3)]
     publish_build(builds[0], tmp_path, generation(0))
@@ -286,6 +298,10 @@ def test_thousands_of_reads_during_publications_neither_fail_nor_are_torn(tmp_pa
     assert published > 20
 
 
+@pytest.mark.fault(
+    done="SIGKILL at 20 random moments of publishing",
+    expected="a whole publication stands each time",
+)
 def test_a_publication_killed_at_any_moment_leaves_a_whole_one(folder: Path) -> None:
     rng = np.random.default_rng(1)
     builds = [make_build(folder / f"{number}.duckdb", number) for number in range(3)]
@@ -321,6 +337,10 @@ def publish_on_a_full_disk(build: Path, folder: Path, most_bytes: int) -> None:
         os._exit(3)
 
 
+@pytest.mark.fault(
+    done="files that cannot grow beyond 0 to 300,000 bytes while publishing",
+    expected="the last publication stays, nothing half made is left",
+)
 @pytest.mark.parametrize("most_bytes", [0, 1_000, 20_000, 200_000, 300_000])
 def test_a_full_disk_leaves_the_last_publication(folder: Path, most_bytes: int) -> None:
     build = make_build(folder / "build.duckdb", 1)
@@ -334,6 +354,10 @@ def test_a_full_disk_leaves_the_last_publication(folder: Path, most_bytes: int) 
     assert build_of(folder) == 1
 
 
+@pytest.mark.fault(
+    done="the disk is full at the very last step, the swap",
+    expected="the last publication stays, nothing is left of the new one",
+)
 def test_what_cannot_become_current_is_not_left(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

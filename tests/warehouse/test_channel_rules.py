@@ -110,6 +110,10 @@ def test_every_kind_of_traffic_has_its_channel(classified: Build) -> None:
     assert [(values, found[f"s{i}"]) for i, (values, _) in enumerate(TRAFFIC)] == TRAFFIC
 
 
+@pytest.mark.fault(
+    done="traffic whose source is very long or has line breaks",
+    expected="reports show it cut, on one line",
+)
 def test_values_are_bounded_and_on_one_line(classified: Build) -> None:
     assert classified.value("select max(length(traffic)) from intermediate.int_touchpoints") < 1_000
     assert (
@@ -273,6 +277,10 @@ def _build_traffic(folder: Path, seeds: dict[str, list[str]]) -> str:
     return " ".join(built.output.split())
 
 
+@pytest.mark.fault(
+    done="channel rules with patterns that are none, unknown channels, or a priority twice",
+    expected="the build stops and names each row of the seed",
+)
 def test_rules_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     output = _build_traffic(tmp_path, {seed: list(rows) for seed, rows in BAD_ROWS.items()})
     for rows in BAD_ROWS.values():
@@ -280,6 +288,10 @@ def test_rules_that_cannot_be_used_are_named(tmp_path: Path) -> None:
             assert expected in output
 
 
+@pytest.mark.fault(
+    done="a click id that is no name of a parameter",
+    expected="the build stops and names the row of the seed",
+)
 def test_a_click_id_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     output = _build_traffic(tmp_path, {"click_ids": ["my id,Mine"]})
     assert "The seed click_ids has the parameter 'my id'. Allowed: the name" in output

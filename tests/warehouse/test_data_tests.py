@@ -172,6 +172,10 @@ def warehouse(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("rollback")
 
 
+@pytest.mark.fault(
+    done="numbers of a built warehouse changed: credits lost, revenue added, rows doubled …",
+    expected="the data test for it fails, so that no build with such numbers is published",
+)
 @pytest.mark.parametrize(
     ("name", "statement"),
     [(name, statement) for name, statements in TAMPERING.items() for statement in statements],

@@ -176,6 +176,10 @@ def test_a_cookie_that_nothing_is_tied_to_stays_a_person(people: Build) -> None:
     ) == [(False, 1, 1, 5)]
 
 
+@pytest.mark.fault(
+    done="two customers who share a phone",
+    expected="they stay two; the call is given to neither",
+)
 def test_customers_who_share_a_phone_are_not_joined_and_get_no_call(people: Build) -> None:
     person = persons(people)
     assert person["customer", "shared-a"] == "customer:shared-a"
@@ -210,11 +214,19 @@ def test_the_same_customer_twice_is_one_and_two_first_names_are_not(people: Buil
     }
 
 
+@pytest.mark.fault(
+    done="identity links in a circle",
+    expected="one person, and an end",
+)
 def test_ties_in_circles_are_one_person(people: Build) -> None:
     person = persons(people)
     assert {person[each] for each in person if each[1].startswith("loop")} == {"customer:loop"}
 
 
+@pytest.mark.fault(
+    done="10,000 calls from one phone",
+    expected="one person",
+)
 def test_ten_thousand_calls_of_one_phone_are_one_person(people: Build) -> None:
     assert people.rows(
         "select count(*), count(distinct person_id) from marts.fct_identity_links "
@@ -222,6 +234,10 @@ def test_ten_thousand_calls_of_one_phone_are_one_person(people: Build) -> None:
     ) == [(10_001, 1)]
 
 
+@pytest.mark.fault(
+    done="a phone and a cookie that everybody uses",
+    expected="they link nobody and are counted",
+)
 def test_hubs_link_nobody_and_are_counted(people: Build) -> None:
     person = persons(people)
     assert person["call", "desk-k"] == "call:desk-k"
@@ -241,10 +257,18 @@ def test_customers_without_contacts_and_guests_are_persons(people: Build) -> Non
     assert person["call", "undated-k"] == person["user", "undated-u"] == "customer:undated"
 
 
+@pytest.mark.fault(
+    done="phone numbers in other digits than 0 to 9",
+    expected="the same numbers",
+)
 def test_digits_of_any_script_are_the_same_number(people: Build) -> None:
     assert persons(people)["call", "script-k"] == "customer:kiosk-own"
 
 
+@pytest.mark.fault(
+    done="a customer created at the epoch",
+    expected="a customer without a time of first contact",
+)
 def test_a_customer_of_a_time_that_cannot_be_is_one_without_a_time(people: Build) -> None:
     assert people.rows(
         "select person_id, first_seen_at::date::varchar, last_seen_at::date::varchar "
@@ -295,6 +319,10 @@ def test_later_and_unrelated_rows_and_another_key_change_no_person(
     assert set(people.rows(hashes)) & set(later.rows(hashes)) <= {(None,)}
 
 
+@pytest.mark.fault(
+    done="contacts in the input",
+    expected="none is found in a table outside of the schema restricted",
+)
 @pytest.mark.parametrize("which", ["people", "later"])
 def test_no_contact_leaves_the_schema_restricted(
     which: str, request: pytest.FixtureRequest
@@ -315,12 +343,20 @@ def test_no_contact_leaves_the_schema_restricted(
             assert connection.execute(matches).fetchall() == [], (schema, table)
 
 
+@pytest.mark.fault(
+    done="a key in the environment",
+    expected="its bytes are in no file of a build: warehouse, logs, artefacts",
+)
 def test_the_key_is_written_nowhere(people: Build) -> None:
     for path in people.warehouse.parent.rglob("*"):
         if path.is_file():
             assert HASH_KEY.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.fault(
+    done="contacts of real people and no key for their hashes, or a short one",
+    expected="the build stops before it reads them, and the key is not repeated",
+)
 @pytest.mark.parametrize(
     ("key", "expected"),
     [("", "TRIBUTARY_HASH_KEY is not set"), ("too short", "is shorter than 16 characters")],

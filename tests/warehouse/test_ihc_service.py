@@ -63,6 +63,10 @@ def test_results_are_cast_and_none_is_lost(tmp_path: Path) -> None:
     ) == [("files", "c", number, 0.5, 0, 0.5, 0.5, "2024-01-02 01:00:00") for number in ("1", "2")]
 
 
+@pytest.mark.fault(
+    done="results of the IHC service that are not there or lack a column",
+    expected="the build stops and names them",
+)
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -84,6 +88,10 @@ def test_missing_results_or_columns_stop_the_build_by_name(
     assert expected.replace("FOLDER", str(folder)) in " ".join(built.output.split())
 
 
+@pytest.mark.fault(
+    done="results of the IHC service that are no shares, or come twice",
+    expected="data tests fail",
+)
 def test_results_that_are_no_shares_or_repeat_fail_the_build(tmp_path: Path) -> None:
     odd = f"select * replace ('?' as holder) from ({RESULTS})"
     write_results(tmp_path / "results" / "credits.parquet", f"{RESULTS} union all {odd}")

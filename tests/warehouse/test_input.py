@@ -21,6 +21,10 @@ BuildFiles = Callable[..., Build]
 MODELS = 21
 
 
+@pytest.mark.fault(
+    done="files with a header and no row",
+    expected="marts without rows, all tests pass",
+)
 def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:
     built = build_files({})
     for mart in ("fct_conversions", "fct_touchpoint_credits", "rpt_channel_attribution"):
@@ -31,6 +35,10 @@ def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:
     ]
 
 
+@pytest.mark.fault(
+    done="a conversion that no touchpoint led to",
+    expected="it is credited to (unattributed)",
+)
 def test_one_conversion_without_a_touchpoint_is_unattributed(build_files: BuildFiles) -> None:
     built = build_files({"conversions": [("c", "u", "2024-01-01", 10)]})
     assert built.rows(
@@ -66,6 +74,10 @@ def test_one_channel_gets_everything(build_files: BuildFiles) -> None:
     )
 
 
+@pytest.mark.fault(
+    done="a negative cost, revenue of 0, spend on a channel that converted nobody",
+    expected="spend is kept to the cent; ratios without a denominator are empty",
+)
 def test_revenue_zero_negative_cost_and_spend_without_conversions(build_files: BuildFiles) -> None:
     built = build_files(
         {
@@ -117,6 +129,10 @@ def test_reporting_period_limits_conversions_and_spend_but_not_touchpoints(
     ]
 
 
+@pytest.mark.fault(
+    done="a reporting period after all data",
+    expected="marts without rows, all tests pass",
+)
 def test_empty_reporting_period_gives_empty_valid_marts(build_files: BuildFiles) -> None:
     built = build_files(
         {
@@ -130,6 +146,10 @@ def test_empty_reporting_period_gives_empty_valid_marts(build_files: BuildFiles)
         assert built.value(f"select count(*) from marts.{mart}") == 0
 
 
+@pytest.mark.fault(
+    done="no spend file, and no revenue in a conversion",
+    expected="built without; a message says that there is no spend",
+)
 def test_conversion_types_are_attributed_on_their_own(tmp_path: Path) -> None:
     folder = tmp_path / "input"
     write_csv(
@@ -159,6 +179,70 @@ def test_conversion_types_are_attributed_on_their_own(tmp_path: Path) -> None:
     assert "no spend files" in built.output
 
 
+@pytest.mark.fault(
+    done="a time that is a word",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="a time at the epoch, 1970-01-01",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="an infinite time",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="a row without an id",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="a row without a person",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="a CSV row that ends too soon",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="a channel with the name of a pseudo-state, (conversion) or (start)",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="the same row twice",
+    expected="one is used, one counted as duplicate",
+)
+@pytest.mark.fault(
+    done="one id with two contents",
+    expected="one is used, one counted as duplicate",
+)
+@pytest.mark.fault(
+    done="an amount that is NaN",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="an infinite amount",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="an amount in words",
+    expected="the row is quarantined and counted, the rest is used",
+)
+@pytest.mark.fault(
+    done="a channel named with quotes, a line break, SQL, Jinja and Unicode",
+    expected="it is a name like any other",
+)
+@pytest.mark.fault(
+    done="a session without a channel",
+    expected="it counts to (unknown)",
+)
+@pytest.mark.fault(
+    done="ids that begin with # or have white space around",
+    expected="# is no comment, white space no part",
+)
+@pytest.mark.fault(
+    done="times with an offset among times without",
+    expected="all are UTC",
+)
 def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
     build_files: BuildFiles,
 ) -> None:
@@ -237,6 +321,10 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
     assert '"revenue":"ten"' in raw_row
 
 
+@pytest.mark.fault(
+    done="a column more than is known",
+    expected="it is named once and not used",
+)
 def test_extra_columns_are_named_once_and_parquet_parts_are_read_together(tmp_path: Path) -> None:
     simulation = simulate(Market(people=400, days=30), seed=7)
     folder = tmp_path / "exports"
@@ -267,6 +355,10 @@ def test_extra_columns_are_named_once_and_parquet_parts_are_read_together(tmp_pa
     ) == pytest.approx(spend, abs=0.005)
 
 
+@pytest.mark.fault(
+    done="Parquet as pandas leaves it: ids as fractions, NaN for nothing, zoned times",
+    expected="values are read as meant, rows without an id quarantined",
+)
 def test_parquet_types_of_pandas_are_read_as_meant(tmp_path: Path) -> None:
     folder = tmp_path / "input"
     folder.mkdir()
@@ -305,6 +397,14 @@ def test_parquet_types_of_pandas_are_read_as_meant(tmp_path: Path) -> None:
     ) == [("missing_id", 1), ("missing_person", 1)]
 
 
+@pytest.mark.fault(
+    done="a SQLite database whose columns hold values of any type",
+    expected="each row is read, or quarantined by itself",
+)
+@pytest.mark.fault(
+    done="a cost of a session that is not there, a cost without a session",
+    expected="the row is quarantined and counted",
+)
 def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
     database = tmp_path / "shop.db"
     with sqlite3.connect(database) as connection:
@@ -356,6 +456,10 @@ def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.fault(
+    done="two sources with the same ids",
+    expected="their persons and numbers do not mix",
+)
 def test_sources_side_by_side_do_not_mix_people_or_ids(tmp_path: Path) -> None:
     demo, files = tmp_path / "demo", tmp_path / "files"
     demo.mkdir()

@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import stat
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -121,6 +123,10 @@ def test_a_green_build_is_published_with_what_made_it(folder: Path) -> None:
     assert not (folder / PRIVATE).exists()
 
 
+@pytest.mark.fault(
+    done="a build by somebody who lets everybody write (umask 0)",
+    expected="published files can be written by nobody, the working file is its owner's",
+)
 def test_files_are_for_those_who_may_see_them(folder: Path) -> None:
     previous = os.umask(0)
     try:
@@ -150,6 +156,10 @@ def test_a_build_goes_on_from_the_last_and_keeps_so_many(folder: Path) -> None:
     assert "look at is_fresh" in shown.split("kept")[0]
 
 
+@pytest.mark.fault(
+    done="a data test of severity error fails",
+    expected="not published; readers see the last publication; the next build is published",
+)
 def test_a_failed_build_changes_nothing_that_is_read(folder: Path) -> None:
     assert build(folder).exit_code == 0
     name = current_generation(folder)
@@ -170,6 +180,10 @@ def test_a_failed_build_changes_nothing_that_is_read(folder: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.fault(
+    done="the disk is full before the first byte is published",
+    expected="a failed run; the last publication stays; the next build is published",
+)
 def test_a_full_disk_while_publishing_is_a_failed_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +207,10 @@ def kill(*arguments: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.fault(
+    done="the disk is full before dbt starts",
+    expected="a failed run; the next build is published",
+)
 def test_a_full_disk_before_dbt_is_a_failed_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +226,10 @@ def test_a_full_disk_before_dbt_is_a_failed_run(
     assert build(folder).exit_code == 0
 
 
+@pytest.mark.fault(
+    done="Ctrl-C during dbt, and just before and after the run is logged",
+    expected="logged once, as what it came to",
+)
 @pytest.mark.parametrize(
     ("place", "status"),
     [("_run_dbt", "failed"), ("append_run", "published"), ("prune", "published")],
@@ -230,6 +252,10 @@ def test_an_interrupted_run_is_logged_once_as_what_it_came_to(
     ]
 
 
+@pytest.mark.fault(
+    done="a line of the log of runs cut short",
+    expected="passed over; the next line is whole",
+)
 def test_a_line_of_the_log_that_was_cut_short_is_passed_over(folder: Path) -> None:
     assert build(folder).exit_code == 0
     with (folder / RUNS_FILE).open("a") as log:
@@ -239,6 +265,10 @@ def test_a_line_of_the_log_that_was_cut_short_is_passed_over(folder: Path) -> No
     assert len(read_runs(folder / RUNS_FILE)) == 3
 
 
+@pytest.mark.fault(
+    done="a dbt that ends without having built anything, or by a signal",
+    expected="a failed run that says so",
+)
 @pytest.mark.parametrize(
     ("status", "expected"), [(2, "settings or input"), (-9, "dbt, with status -9"), (0, "status 0")]
 )
@@ -260,6 +290,10 @@ def build_killed(folder: Path, place: str) -> None:
         build(folder)
 
 
+@pytest.mark.fault(
+    done="SIGKILL at each step from the end of dbt to the removal of old publications",
+    expected="a whole publication stands; the next build cleans up, logs the run, publishes",
+)
 @pytest.mark.parametrize(
     ("place", "status"),
     [
@@ -294,6 +328,10 @@ def test_the_run_after_a_killed_one_needs_no_help(folder: Path, place: str, stat
     assert list(folder.rglob(".partial-*")) == []
 
 
+@pytest.mark.fault(
+    done="a second build at the same time",
+    expected="refused with the first one's process, or waits with --wait",
+)
 def test_a_second_build_is_refused_or_waits(folder: Path) -> None:
     with build_lock(folder):
         refused = build(folder)
@@ -339,6 +377,10 @@ def run_slow_dbt(folder: Path) -> None:
         command._run_dbt(folder / "private", folder, "{a: 1}", True, lock)
 
 
+@pytest.mark.fault(
+    done="the build is killed and its dbt goes on",
+    expected="the next build is refused until that dbt has ended",
+)
 def test_a_dbt_that_outlives_its_build_holds_the_lock(tmp_path: Path) -> None:
     said = tmp_path / "said"
     (tmp_path / "dbt").write_text(
@@ -366,6 +408,14 @@ def test_a_dbt_that_outlives_its_build_holds_the_lock(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.fault(
+    done="somebody reads the working file",
+    expected="the build is published",
+)
+@pytest.mark.fault(
+    done="somebody has the working file open for writing",
+    expected="refused; the process is named; afterwards the build is published",
+)
 def test_readers_of_the_working_file_stop_no_build_and_writers_do(folder: Path) -> None:
     assert build(folder).exit_code == 0
     with held(folder / FILE, read_only=True):
@@ -378,6 +428,10 @@ def test_readers_of_the_working_file_stop_no_build_and_writers_do(folder: Path) 
     assert [run.status for run in read_runs(folder / RUNS_FILE)] == ["published"] * 3
 
 
+@pytest.mark.fault(
+    done="a plain dbt build beside tributary build",
+    expected="the former is refused",
+)
 def test_a_dbt_build_beside_this_one_is_refused_by_duckdb(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +450,10 @@ def test_a_dbt_build_beside_this_one_is_refused_by_duckdb(
     assert exits == [1]
 
 
+@pytest.mark.fault(
+    done="a working file that is no DuckDB file",
+    expected="refused; the file is as it was",
+)
 def test_what_is_no_warehouse_is_left_alone(folder: Path) -> None:
     folder.mkdir()
     (folder / FILE).write_text("letters")
@@ -405,6 +463,10 @@ def test_what_is_no_warehouse_is_left_alone(folder: Path) -> None:
     assert (folder / FILE).read_text() == "letters"
 
 
+@pytest.mark.fault(
+    done="--vars that are no YAML, a folder that cannot be made",
+    expected="refused in one line",
+)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -422,6 +484,10 @@ def test_what_cannot_be_built_is_said_in_one_line(
     assert isinstance(refused.exception, SystemExit)
 
 
+@pytest.mark.fault(
+    done="a build into the folder of another warehouse",
+    expected="refused",
+)
 def test_a_folder_is_of_one_warehouse(folder: Path) -> None:
     assert build(folder).exit_code == 0
     refused = tributary("build", "--warehouse", str(folder / "another.duckdb"))
@@ -429,6 +495,10 @@ def test_a_folder_is_of_one_warehouse(folder: Path) -> None:
     assert "publications of another warehouse" in refused.output
 
 
+@pytest.mark.fault(
+    done="a build outside of a project",
+    expected="refused",
+)
 def test_outside_of_a_project_there_is_nothing_to_build(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,3 +506,149 @@ def test_outside_of_a_project_there_is_nothing_to_build(
     monkeypatch.chdir(folder)
     assert "There is no dbt project in" in build(folder).output
     assert "There are no runs in" in tributary("runs", "--warehouse", str(folder / FILE)).output
+
+
+@pytest.mark.fault(
+    done="`current` leads nowhere, or is gone",
+    expected="the next build is published as `current`",
+)
+@pytest.mark.parametrize("target", ["generations/gone", None])
+def test_a_link_that_leads_nowhere_is_replaced(folder: Path, target: str | None) -> None:
+    assert build(folder).exit_code == 0
+    (folder / "current").unlink()
+    if target:
+        (folder / "current").symlink_to(target)
+    assert build(folder).exit_code == 0
+    assert query(folder / "current" / FILE, "select count(*) from marts.fct_builds") == [(2,)]
+    assert current_generation(folder) == generations(folder)[-1]
+
+
+@pytest.mark.fault(
+    done="`current` was copied and is a folder, not a link",
+    expected="not published and said so; the folder is as it was",
+)
+def test_a_folder_in_place_of_the_link_is_left_alone(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    home = (folder / "current").resolve()
+    (folder / "current").unlink()
+    shutil.copytree(home, folder / "current")
+    failed = build(folder)
+    assert failed.exit_code == 1
+    assert "Cannot publish: [Errno 21] Is a directory" in failed.output
+    assert {path.name for path in (folder / "current").iterdir()} == {
+        path.name for path in home.iterdir()
+    }
+    shutil.rmtree(folder / "current")
+    assert build(folder).exit_code == 0
+
+
+@pytest.mark.fault(
+    done="half a publication among the kept ones: files lost, the manifest cut short",
+    expected="the next builds are published, and remove it in its turn",
+)
+def test_half_a_generation_stops_no_build(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    half = folder / "generations" / str(current_generation(folder))
+    half.joinpath(FILE).unlink()
+    half.joinpath("manifest.json").unlink()
+    half.joinpath("manifest.json").write_text('{"run_id": "20')
+    for _ in range(2):
+        assert build(folder).exit_code == 0
+    assert half.name not in generations(folder)
+    assert query(folder / "current" / FILE, "select count(*) from marts.fct_builds") == [(3,)]
+
+
+@pytest.mark.fault(
+    done="the log of runs is no text, or is gone",
+    expected="the next build is published, with a log of its own run",
+)
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
+def test_a_log_that_cannot_be_read_stops_no_build(folder: Path, content: bytes | None) -> None:
+    assert build(folder).exit_code == 0
+    (folder / RUNS_FILE).unlink()
+    if content is not None:
+        (folder / RUNS_FILE).write_bytes(content)
+    done = build(folder)
+    assert done.exit_code == 0, done.output
+    assert [run.run_id for run in read_runs(folder / RUNS_FILE)] == [current_generation(folder)]
+
+
+@pytest.mark.fault(
+    done="the clock goes back by a year between two builds",
+    expected="the new build is what readers see, and no later one removes it",
+)
+def test_a_clock_that_goes_back_hides_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        assert build(folder).exit_code == 0
+    moment = datetime.now(UTC) - timedelta(days=365)
+    with monkeypatch.context() as a_year_before:
+        clock = mock.Mock(now=lambda zone: moment)
+        a_year_before.setattr(command, "datetime", clock)
+        done = build(folder)
+    assert done.exit_code == 0, done.output
+    assert str(current_generation(folder)).startswith(f"{moment:%Y%m%d}")
+    assert query(folder / "current" / FILE, "select count(*) from marts.fct_builds") == [(3,)]
+    assert build(folder).exit_code == 0
+    assert query(folder / "current" / FILE, "select count(*) from marts.fct_builds") == [(4,)]
+    assert [run.status for run in read_runs(folder / RUNS_FILE)] == ["published"] * 4
+
+
+@pytest.mark.fault(
+    done="the private folder of a build was replaced by a file or a link",
+    expected="the next build removes it, not what the link leads to, and is published",
+)
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_strange_leftover_is_removed(folder: Path, tmp_path: Path, kind: str) -> None:
+    folder.mkdir()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    if kind == "file":
+        (folder / PRIVATE).touch()
+    else:
+        (folder / PRIVATE).symlink_to(tmp_path / "precious")
+    assert build(folder).exit_code == 0
+    assert not (folder / PRIVATE).exists()
+    assert (tmp_path / "precious" / "file").exists()
+
+
+@pytest.mark.fault(
+    done="the record of a killed run was cut short as well",
+    expected="the next build cleans up and is published",
+)
+def test_a_record_that_was_cut_short_stops_no_build(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    (folder / PRIVATE).mkdir()
+    (folder / PRIVATE / "run.json").write_text('{"run_id": ')
+    done = build(folder)
+    assert done.exit_code == 0, done.output
+    assert len(read_runs(folder / RUNS_FILE)) == 2
+
+
+@pytest.mark.fault(
+    done="the working file is gone",
+    expected="the build begins with an empty one, and is published",
+)
+def test_without_its_working_file_a_build_begins_anew(folder: Path) -> None:
+    for _ in range(2):
+        assert build(folder).exit_code == 0
+    (folder / FILE).unlink()
+    assert build(folder).exit_code == 0
+    assert query(folder / "current" / FILE, "select count(*) from marts.fct_builds") == [(1,)]
+
+
+@pytest.mark.fault(
+    done="the working file is cut in half, as by a full disk or a copy that was stopped",
+    expected="refused before dbt; readers see the last publication; without the file, built anew",
+)
+def test_half_a_working_file_is_not_built_upon(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    name = current_generation(folder)
+    os.truncate(folder / FILE, (folder / FILE).stat().st_size // 2)
+    refused = build(folder)
+    assert refused.exit_code == 1, refused.output
+    assert isinstance(refused.exception, SystemExit)
+    assert current_generation(folder) == name
+    (folder / FILE).unlink()
+    assert build(folder).exit_code == 0

@@ -133,6 +133,10 @@ def test_table_shows_totals_where_the_warehouse_is_and_what_to_do_next(built: Bu
     assert "Next:" in shown.stderr
 
 
+@pytest.mark.fault(
+    done="a channel whose name is markup of the terminal",
+    expected="it is shown as it is",
+)
 def test_names_of_channels_are_text_and_no_markup(built: Build, tmp_path: Path) -> None:
     # The file, and what DuckDB may not yet have written into it.
     for part in built.warehouse.parent.glob(f"{built.warehouse.name}*"):
@@ -175,6 +179,10 @@ def test_report_says_where_credits_cannot_meet_the_models_own_totals(built: Buil
     assert ("marts.rpt_path_credit_audit" in said) == (not_met >= 0.005)
 
 
+@pytest.mark.fault(
+    done="a report while another process writes into the working file",
+    expected="refused; the process is named",
+)
 def test_open_warehouse_is_named_with_who_has_it(built: Build) -> None:
     with duckdb.connect(str(built.warehouse)):
         refused = report(built.warehouse)
@@ -210,6 +218,10 @@ def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
     ]
 
 
+@pytest.mark.fault(
+    done="a report of what there is not, or into a folder that there is not",
+    expected="refused in one line",
+)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -17,6 +17,10 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
     return " ".join(result.output.split())
 
 
+@pytest.mark.fault(
+    done="a setting misspelt, of a value that is not allowed, or with a path that leads nowhere",
+    expected="the build stops before anything runs; the setting is named with what is allowed",
+)
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -99,10 +103,18 @@ def test_wrong_setting_is_named_with_what_is_allowed(
     assert expected in _message(tmp_path, variables)
 
 
+@pytest.mark.fault(
+    done="an unknown source in the environment",
+    expected="the build stops before anything runs and names it",
+)
 def test_unknown_source_in_the_environment_is_named(tmp_path: Path) -> None:
     assert "sources is 'crm'" in _message(tmp_path, "{}", TRIBUTARY_SOURCES="demo,crm")
 
 
+@pytest.mark.fault(
+    done="a column renamed",
+    expected="the build stops and names the file, the column and what is there",
+)
 def test_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
     write_csv(tmp_path / "sessions.csv", "session_id,user_id,started_at,chanel", [])
     message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
@@ -112,6 +124,10 @@ def test_missing_column_is_named_with_what_is_there(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.fault(
+    done="a column less in one of several files",
+    expected="the build stops and names that file",
+)
 def test_missing_column_of_one_file_among_several_is_named(tmp_path: Path) -> None:
     write_csv(tmp_path / "sessions_1.csv", "session_id,user_id,started_at,channel", [])
     write_csv(tmp_path / "sessions_2.csv", "session_id,user_id,started_at,medium", [])
@@ -119,11 +135,22 @@ def test_missing_column_of_one_file_among_several_is_named(tmp_path: Path) -> No
     assert "sessions_2.csv has no column channel." in message
 
 
+@pytest.mark.fault(
+    expected="the build stops and names the file and the line",
+)
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        (b's2,u,2024-01-01,"ad', "line 30002: Value with unterminated quote found"),
-        ("s2,u,2024-01-01,café".encode("latin-1"), "line 30002: Invalid unicode"),
+        pytest.param(
+            b's2,u,2024-01-01,"ad',
+            "line 30002: Value with unterminated quote found",
+            marks=pytest.mark.fault(done="a quote left open far down in a CSV file"),
+        ),
+        pytest.param(
+            "s2,u,2024-01-01,café".encode("latin-1"),
+            "line 30002: Invalid unicode",
+            marks=pytest.mark.fault(done="a CSV file that is Latin-1 and not UTF-8"),
+        ),
     ],
 )
 def test_unclosed_quote_or_wrong_encoding_is_named_with_its_line(
@@ -137,6 +164,10 @@ def test_unclosed_quote_or_wrong_encoding_is_named_with_its_line(
     assert f"sessions.csv, {expected}" in message
 
 
+@pytest.mark.fault(
+    done="a quote left open in the first rows of a CSV file",
+    expected="the build stops; the message names the line",
+)
 def test_unclosed_quote_near_the_head_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "sessions.csv").write_text(
         'session_id,user_id,started_at,channel\ns1,u,2024-01-01,"ad\ns2,u,2024-01-01,ad\n'
@@ -173,6 +204,10 @@ def test_file_without_a_header_that_can_be_read_is_named(
     assert expected in message
 
 
+@pytest.mark.fault(
+    done="the same data as CSV and as Parquet",
+    expected="the build stops and says so",
+)
 def test_both_kinds_of_file_for_one_entity_are_an_error(tmp_path: Path) -> None:
     write_csv(tmp_path / "sessions.csv", "session_id,user_id,started_at,channel", [])
     (tmp_path / "sessions.parquet").write_bytes(b"")
@@ -180,6 +215,10 @@ def test_both_kinds_of_file_for_one_entity_are_an_error(tmp_path: Path) -> None:
     assert "sessions comes both as CSV and as Parquet" in message
 
 
+@pytest.mark.fault(
+    done="a SQLite database that lacks a table or a column",
+    expected="the build stops and names it",
+)
 @pytest.mark.parametrize(
     ("statements", "expected"),
     [

@@ -153,6 +153,18 @@ def _build(tmp_path: Path, location: Path) -> Build:
     return built
 
 
+@pytest.mark.fault(
+    done="calls, customers, revenue … with bad rows, as CSV, SQLite and DuckDB",
+    expected="rows in = rows used + rows rejected, each with its reason",
+)
+@pytest.mark.fault(
+    done="a time in the future",
+    expected="the row is quarantined and counted",
+)
+@pytest.mark.fault(
+    done="a link of an unknown kind",
+    expected="the row is quarantined and counted",
+)
 @pytest.mark.parametrize("made", [_folder, _sqlite, _duckdb])
 def test_every_row_is_used_or_quarantined_with_its_reason(tmp_path: Path, made: object) -> None:
     assert callable(made)
@@ -192,6 +204,10 @@ def test_columns_are_found_by_the_names_of_the_trade(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.fault(
+    done="a column renamed in an optional file",
+    expected="the build stops and names the file, the column and what is there",
+)
 def test_missing_column_of_an_optional_entity_is_named(tmp_path: Path) -> None:
     _folder(tmp_path / "input")
     write_csv(tmp_path / "input" / "calls.csv", "id,called,contact_number", [])
@@ -203,6 +219,10 @@ def test_missing_column_of_an_optional_entity_is_named(tmp_path: Path) -> None:
     assert "called_at or start_time" in built.output
 
 
+@pytest.mark.fault(
+    done="a database that lacks a table",
+    expected="the build stops and names it",
+)
 def test_database_without_a_needed_table_is_named(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "empty.duckdb")) as connection:
         connection.execute("create table calls (id text)")

@@ -71,6 +71,10 @@ def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.fault(
+    done="a weighting that is no formula, SQL that does harm, or shares that do not add up",
+    expected="the build stops and names the row of the seed",
+)
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
@@ -106,6 +110,10 @@ def test_a_row_that_cannot_be_used_is_named(
     assert expected in " ".join(built.output.split())
 
 
+@pytest.mark.fault(
+    done="a model listed in a seed that nobody computes",
+    expected="a data test fails",
+)
 def test_a_listed_model_that_nobody_computes_fails(tmp_path: Path) -> None:
     built = _build(tmp_path, ("attribution_models.csv", "first_tuoch,rule_based,true,,,Misspelt"))
     assert built.status != 0
