@@ -129,11 +129,11 @@ def run_of(content: Mapping[str, Any]) -> Run:
 
 
 def read_runs(log: Path) -> list[Run]:
-    """Read a log, oldest run first. A line that a full disk cut short is passed over."""
+    """Read a log, oldest run first. A line that was cut short or damaged is passed over."""
     if not log.is_file():
         return []
     runs = []
-    for line in log.read_text(encoding="utf-8").splitlines():
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             runs.append(run_of(json.loads(line)))
         except (ValueError, TypeError):

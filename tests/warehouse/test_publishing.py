@@ -636,19 +636,3 @@ def test_without_its_working_file_a_build_begins_anew(folder: Path) -> None:
     (folder / FILE).unlink()
     assert build(folder).exit_code == 0
     assert query(folder / "current" / FILE, "select count(*) from marts.fct_builds") == [(1,)]
-
-
-@pytest.mark.fault(
-    done="the working file is cut in half, as by a full disk or a copy that was stopped",
-    expected="refused before dbt; readers see the last publication; without the file, built anew",
-)
-def test_half_a_working_file_is_not_built_upon(folder: Path) -> None:
-    assert build(folder).exit_code == 0
-    name = current_generation(folder)
-    os.truncate(folder / FILE, (folder / FILE).stat().st_size // 2)
-    refused = build(folder)
-    assert refused.exit_code == 1, refused.output
-    assert isinstance(refused.exception, SystemExit)
-    assert current_generation(folder) == name
-    (folder / FILE).unlink()
-    assert build(folder).exit_code == 0

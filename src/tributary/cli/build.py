@@ -29,7 +29,6 @@ from tributary.publishing import (
     new_generation,
     prune,
     publish,
-    published_file,
     remove_generation,
     remove_leftovers,
 )
@@ -159,7 +158,12 @@ def locked(folder: Path, wait: bool) -> Iterator[BuildLock]:
 @contextlib.contextmanager
 def _working_file(warehouse: Path) -> Iterator[BinaryIO | None]:
     """Open the working file, if there is one, and keep a dbt build beside this one from it."""
-    if (warehouse.parent / CURRENT).exists() and published_file(warehouse) is None:
+    # A publication that has lost its file is of no other warehouse.
+    published = (warehouse.parent / CURRENT).glob("*")
+    if any(
+        path.suffix != ".parquet" and path.name not in {MANIFEST, warehouse.name}
+        for path in published
+    ):
         raise fail(
             f"{warehouse.parent} has the publications of another warehouse. "
             "Choose a folder of its own: --warehouse FOLDER/tributary.duckdb."
