@@ -34,7 +34,8 @@ test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, py
 	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2 --dist loadscope
 
 battery: $(INSTALLED) ## do every fault on purpose, half an hour: writes docs/reliability.md
-	$(BIN)/pytest --battery docs/reliability.md --numprocesses 2 --dist loadscope
+	$(BIN)/pytest --battery docs/reliability.md --numprocesses 2 --dist loadscope \
+		--no-loadscope-reorder
 
 lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .

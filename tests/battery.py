@@ -67,7 +67,7 @@ class Fault:
     @property
     def row(self) -> str:
         """The row in Markdown."""
-        told = "; ".join(dict.fromkeys(self.happened[self.outcome]))
+        told = "; ".join(sorted(set(self.happened[self.outcome])))
         happened = told if self.outcome == PASSED else f"**{self.outcome.upper()}**: {told}"
         if self.cases > 1:
             happened += f" ({self.cases} cases)"
@@ -102,6 +102,9 @@ class Battery:
         )
         for told in cast(list[dict[str, Any]], properties.get("faults", [nothing])):
             fault = self._faults.setdefault((told["section"], told["done"]), Fault(**told))
+            # Cases come in any order; the first of them speaks for all.
+            if told["place"] < fault.place:
+                fault.place, fault.expected = told["place"], told["expected"]
             fault.cases += 1
             fault.happened[outcome].append(reason)
 
@@ -176,7 +179,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Choose the faults, or all but the long ones."""
     only_faults = config.getoption("battery") is not None
     places = itertools.count()
-    chosen: list[pytest.Item] = []
+    long: list[pytest.Item] = []
+    short: list[pytest.Item] = []
     others: list[pytest.Item] = []
     for item in items:
         faults = _faults(item)
@@ -185,10 +189,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             is_long |= fault.pop("long", False)
             fault["place"] = next(places)
         item.user_properties.append(("faults", faults))
-        is_chosen = bool(faults) if only_faults else not is_long
-        (chosen if is_chosen else others).append(item)
+        if is_long:
+            long.append(item)
+        else:
+            (short if faults or not only_faults else others).append(item)
+    if not only_faults:
+        others, long = long, []
     config.hook.pytest_deselected(items=others)
-    items[:] = chosen
+    # Beside what takes longest, another process does all the rest.
+    items[:] = [*long, *short]
 
 
 @pytest.fixture
