@@ -19,10 +19,13 @@ channel on, in which nothing is ever used up, saturated or forgotten, bounds the
 other life from above.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import factorial
+from multiprocessing import get_context
 from statistics import NormalDist
 from typing import Any
 
@@ -48,6 +51,9 @@ BASELINE = "(baseline)"
 """The row of the truth that holds what happens without any channel."""
 
 SECONDS_PER_DAY = 86_400
+
+CAMPAIGNS = ("evergreen", "launch")
+"""Of every channel that costs something per touch."""
 
 
 def _at_least(least: float, **numbers: float) -> None:
@@ -288,12 +294,7 @@ class Market:
         names = [channel.name for channel in self.channels]
         if len(set(names)) < len(names):
             raise ValueError(f"Channel names must be distinct: {', '.join(names)}.")
-        switchable = [channel.name for channel in self.channels if not channel.is_behaviour]
-        if len(switchable) > MOST_CHANNELS:
-            raise ValueError(
-                f"There are {len(switchable)} channels; the truth is computed for at most "
-                f"{MOST_CHANNELS}."
-            )
+        switchable = self.switchable
         for first, second, strength in self.synergies:
             _at_least(0, synergies=strength)
             if first == second or not {first, second} <= set(names):
@@ -309,6 +310,11 @@ class Market:
                 raise ValueError(
                     f"{name} cannot be tested; each of these can, once: {', '.join(switchable)}."
                 )
+
+    @property
+    def switchable(self) -> list[str]:
+        """Names of the channels that somebody could switch off."""
+        return [channel.name for channel in self.channels if not channel.is_behaviour]
 
 
 @dataclass(frozen=True)
@@ -373,12 +379,21 @@ def simulate(
         Rows are sorted by time and then id. Takes O(days x channels x lives) time, where lives are
         the people plus, for people who could convert, 2^k for k channels that could touch them;
         and memory for the events alone.
+
+    Raises
+    ------
+    ValueError
+        If there are more channels than the truth can be computed for.
     """
+    if len(market.switchable) > MOST_CHANNELS:
+        raise ValueError(
+            f"There are {len(market.switchable)} channels; the truth is computed for at most "
+            f"{MOST_CHANNELS}."
+        )
     chunks = []
     for first_person in range(0, market.people, PEOPLE_PER_CHUNK):
-        people = min(PEOPLE_PER_CHUNK, market.people - first_person)
-        rng = np.random.default_rng([seed, first_person // PEOPLE_PER_CHUNK])
-        chunks.append(_live(market, rng, first_person, people))
+        people, draws = _chunk_draws(market, seed, first_person)
+        chunks.append(_live(market, draws, first_person, people))
         progress(people)
 
     touches = _joined([chunk.touches for chunk in chunks], _TOUCH_FIELDS)
@@ -387,9 +402,9 @@ def simulate(
     people_columns = _joined([chunk.people for chunk in chunks], _PERSON_FIELDS)
     nothing = np.zeros((2, len(market.channels) + 1))
     return Simulation(
-        sessions=_session_table(market, touches, people_columns),
+        sessions=_session_table(market, touches, people_columns["profile"][touches["person"]]),
         conversions=_conversion_table(market, conversions),
-        spend=_spend_table(market, touches),
+        spend=spend_table(market, _touch_counts(market, touches)),
         truth=_truth_table(
             market,
             touches,
@@ -398,6 +413,72 @@ def simulate(
         ),
         experiments=_experiment_table(market, touches, withheld, conversions, people_columns),
         holdouts=_holdout_table(market, withheld, people_columns),
+    )
+
+
+@dataclass(frozen=True)
+class LifeRecords:
+    """What some people of a market left behind, without the truth about it.
+
+    Attributes
+    ----------
+    people
+        How many they are.
+    sessions, conversions
+        As in a `Simulation`.
+    touch_counts
+        Shape (days, channels, 2): touches by day, channel and campaign (evergreen, launch). They
+        add up over people; `spend_table` makes spend of them.
+    """
+
+    people: int
+    sessions: pa.Table
+    conversions: pa.Table
+    touch_counts: IntArray
+
+
+def stream_lives(market: Market, seed: int, processes: int = 1) -> Iterator[LifeRecords]:
+    """Simulate a market of any size and any number of channels, a few people at a time.
+
+    The same people live the same lives as in `simulate`; only nobody's life is lived again to learn
+    what caused it. Memory is that of a few chunks of people and grows with days x channels.
+
+    Parameters
+    ----------
+    market, seed
+        As of `simulate`.
+    processes
+        How many to simulate in, at least 1. What comes out, and its order, do not depend on it.
+    """
+    chunks = range(0, market.people, PEOPLE_PER_CHUNK)
+    if processes == 1:
+        yield from (_life_records(market, seed, first_person) for first_person in chunks)
+        return
+    # Started anew and not forked: a fork copies the locks of threads that it does not copy.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        under_way: deque[Future[LifeRecords]] = deque()
+        for first_person in chunks:
+            # No more at a time than are worked on, so that none wait in memory to be taken.
+            if len(under_way) > processes:
+                yield under_way.popleft().result()
+            under_way.append(pool.submit(_life_records, market, seed, first_person))
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _life_records(market: Market, seed: int, first_person: int) -> LifeRecords:
+    """Run the lives of one chunk as they are, and none of the others they could have been."""
+    people, draws = _chunk_draws(market, seed, first_person)
+    real = _run(market, draws, np.arange(people), _channels_on(market, draws), is_recorded=True)
+    # Read before people are numbered within the market.
+    profile = draws.profile[real.touch_events["person"]]
+    for events in (real.touch_events, real.conversion_events):
+        events["person"] += first_person
+    return LifeRecords(
+        people=people,
+        sessions=_session_table(market, real.touch_events, profile),
+        conversions=_conversion_table(market, real.conversion_events),
+        touch_counts=_touch_counts(market, real.touch_events),
     )
 
 
@@ -529,11 +610,23 @@ def _draw(market: Market, rng: np.random.Generator, people: int) -> _Draws:
     )
 
 
-def _live(market: Market, rng: np.random.Generator, first_person: int, people: int) -> _Chunk:
+def _chunk_draws(market: Market, seed: int, first_person: int) -> tuple[int, _Draws]:
+    """Tell how many people are in the chunk that begins with a person, and draw for them."""
+    people = min(PEOPLE_PER_CHUNK, market.people - first_person)
+    rng = np.random.default_rng([seed, first_person // PEOPLE_PER_CHUNK])
+    return people, _draw(market, rng, people)
+
+
+def _channels_on(market: Market, draws: _Draws) -> BoolArray:
+    """Tell which channels are not withheld from whom, shape (channels, people)."""
+    is_on: BoolArray = np.arange(len(market.channels))[:, None] != draws.withheld
+    return is_on
+
+
+def _live(market: Market, draws: _Draws, first_person: int, people: int) -> _Chunk:
     """Run the lives of some people: as they are, and in every coalition that matters to them."""
-    draws = _draw(market, rng, people)
     person = np.arange(people)
-    is_on = np.arange(len(market.channels))[:, None] != draws.withheld
+    is_on = _channels_on(market, draws)
     is_behaviour = np.array([channel.is_behaviour for channel in market.channels])
 
     real = _run(market, draws, person, is_on, is_recorded=True)
@@ -829,15 +922,20 @@ def _ids(prefix: str, *numbers: npt.NDArray[np.int64]) -> pa.Array:
 def _campaigns(market: Market, touches: Events) -> pa.Array:
     """Name the campaign of each touch; channels without spend per touch have none."""
     is_paid = np.array([channel.cost_per_touch > 0 for channel in market.channels])
-    names = np.where(touches["person"] % 3 == 0, "launch", "evergreen")
-    return pa.array(names, mask=~is_paid[touches["channel"]])
+    campaign = pa.array(_is_launch(touches).astype(np.int64), mask=~is_paid[touches["channel"]])
+    return pa.array(CAMPAIGNS, pa.string()).take(campaign)
+
+
+def _is_launch(touches: Events) -> BoolArray:
+    is_launch: BoolArray = touches["person"] % 3 == 0
+    return is_launch
 
 
 def _channel_names(market: Market, channel: npt.NDArray[np.int64]) -> pa.Array:
     return pa.array([each.name for each in market.channels], pa.string()).take(pa.array(channel))
 
 
-def _session_table(market: Market, touches: Events, people: Events) -> pa.Table:
+def _session_table(market: Market, touches: Events, profile: IntArray) -> pa.Table:
     # The last digits of the place in the day are as good as a draw of their own.
     luck = touches["place"] * 1e6 % 1
     table = pa.table(
@@ -853,8 +951,7 @@ def _session_table(market: Market, touches: Events, people: Events) -> pa.Table:
         }
     )
     if market.profiles:
-        profile = _ids("profile ", people["profile"][touches["person"]] + 1)
-        table = table.append_column("profile", profile)
+        table = table.append_column("profile", _ids("profile ", profile + 1))
     return table.sort_by([("started_at", "ascending"), ("session_id", "ascending")])
 
 
@@ -873,43 +970,45 @@ def _conversion_table(market: Market, conversions: Events) -> pa.Table:
     return table.sort_by([("converted_at", "ascending"), ("conversion_id", "ascending")])
 
 
-def _spend_table(market: Market, touches: Events) -> pa.Table:
-    """Daily spend per channel and campaign; a channel's fixed cost belongs to its evergreen one."""
-    per_touch = np.array([channel.cost_per_touch for channel in market.channels])
-    per_day = np.array([channel.cost_per_day for channel in market.channels])
-    variable = pa.table(
-        {
-            "day": touches["day"],
-            "channel": _channel_names(market, touches["channel"]),
-            "campaign": _campaigns(market, touches),
-            "spend": per_touch[touches["channel"]],
-        }
+def _touch_counts(market: Market, touches: Events) -> IntArray:
+    """Count touches by day, channel and campaign (evergreen, launch)."""
+    shape = (market.days, len(market.channels), len(CAMPAIGNS))
+    place = np.ravel_multi_index(
+        (touches["day"], touches["channel"], _is_launch(touches).astype(np.int64)), shape
     )
-    day, channel = np.indices((market.days, len(market.channels))).reshape(2, -1)
-    fixed = pa.table(
-        {
-            "day": day,
-            "channel": _channel_names(market, channel),
-            "campaign": pa.repeat("evergreen", len(day)),
-            "spend": per_day[channel],
-        }
-    )
-    table = (
-        pa.concat_tables([variable, fixed])
-        .filter(pc.field("spend") > 0)
-        .group_by(["day", "channel", "campaign"])
-        .aggregate([("spend", "sum")])
-        .sort_by([("day", "ascending"), ("channel", "ascending"), ("campaign", "ascending")])
-    )
+    counts: IntArray = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
+    return counts
+
+
+def spend_table(market: Market, touch_counts: IntArray) -> pa.Table:
+    """Daily spend per channel and campaign; a channel's fixed cost belongs to its evergreen one.
+
+    Parameters
+    ----------
+    market
+        Whose costs count.
+    touch_counts
+        Shape (days, channels, 2), as in `LifeRecords`, added up over people.
+
+    Returns
+    -------
+    pyarrow.Table
+        date, channel, spend, campaign; sorted by day, channel and campaign.
+    """
+    per_touch = np.array([[channel.cost_per_touch] for channel in market.channels])
+    spend = touch_counts * per_touch
+    spend[:, :, 0] += [channel.cost_per_day for channel in market.channels]
+    day, channel, campaign = np.nonzero(spend > 0)
     first_day = np.datetime64(market.first_day, "D")
-    return pa.table(
+    table = pa.table(
         {
-            "date": first_day + table["day"].to_numpy().astype("timedelta64[D]"),
-            "channel": table["channel"],
-            "spend": np.round(table["spend_sum"].to_numpy(), 2),
-            "campaign": table["campaign"],
+            "date": first_day + day.astype("timedelta64[D]"),
+            "channel": _channel_names(market, channel),
+            "spend": np.round(spend[day, channel, campaign], 2),
+            "campaign": pa.array(CAMPAIGNS, pa.string()).take(pa.array(campaign)),
         }
     )
+    return table.sort_by([(name, "ascending") for name in ("date", "channel", "campaign")])
 
 
 def _truth_table(market: Market, touches: Events, caused: FloatArray, lost: FloatArray) -> pa.Table:

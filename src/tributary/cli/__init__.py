@@ -11,6 +11,7 @@ from tributary.cli.ihc_api import ihc_api_command
 from tributary.cli.report import report_command
 from tributary.cli.runs import runs_command
 from tributary.cli.simulate import simulate_command
+from tributary.cli.timings import timings_command
 
 app = typer.Typer(
     help="What each marketing channel really earned.",
@@ -24,6 +25,7 @@ app.command("report")(report_command)
 app.command("check")(check_command)
 app.command("runs")(runs_command)
 app.command("erase")(erase_command)
+app.command("timings")(timings_command)
 app.command("fit-ihc")(fit_ihc_command)
 app.command("ihc-api")(ihc_api_command)
 app.add_typer(benchmark_app, name="benchmark")
