@@ -5,8 +5,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tributary.benchmarks.process_tree import Usage, watched
 
 _SHOWN_LOG_LINES = 15
 
@@ -62,19 +65,48 @@ def build_warehouse(
     BenchmarkError
         If a model cannot be built.
     """
-    variables = {"sources": ["files"], "files_path": str(files)}
+    arguments = ["--select", *selected, "--exclude-resource-type", "test", "unit_test"]
+    return run_build(project, scratch, files, warehouse, arguments)[0]
+
+
+def run_build(
+    project: Path,
+    scratch: Path,
+    files: Path,
+    warehouse: Path,
+    arguments: Sequence[str],
+    variables: Mapping[str, object] | None = None,
+) -> tuple[Cost, Usage]:
+    """Run dbt build on a folder of files.
+
+    Parameters
+    ----------
+    project, scratch, files, warehouse
+        As of `build_warehouse`. What dbt says of the run is in `scratch`/target.
+    arguments
+        Further ones of dbt build.
+    variables
+        Settings beside the source.
+
+    Returns
+    -------
+    tuple
+        What the whole run took, and what it used from moment to moment.
+
+    Raises
+    ------
+    BenchmarkError
+        If something cannot be built, or a test fails.
+    """
+    settings = {"sources": ["files"], "files_path": str(files), **(variables or {})}
     inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
     command = [
         str(Path(sys.executable).parent / "dbt"),
         "--no-use-colors",
         "build",
-        "--select",
-        *selected,
-        "--exclude-resource-type",
-        "test",
-        "unit_test",
+        *arguments,
         "--vars",
-        json.dumps(variables),
+        json.dumps(settings),
     ]
     environment = inherited | {
         "TRIBUTARY_WAREHOUSE": str(warehouse),
@@ -90,13 +122,16 @@ def build_warehouse(
         process = subprocess.Popen(  # noqa: S603 - the arguments are the project's own
             command, cwd=project, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
-        _, status, used = os.wait4(process.pid, 0)
+        with watched(process.pid) as watch:
+            _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         lines = log.read_text(encoding="utf-8").strip().splitlines()
-        raise BenchmarkError("dbt build failed:\n" + "\n".join(lines[-_SHOWN_LOG_LINES:]))
+        reason = "\n".join(lines[-_SHOWN_LOG_LINES:]) or f"status {process.returncode}"
+        raise BenchmarkError(f"dbt build failed:\n{reason}")
+    usage = watch.usage()
     return Cost(
         wall_seconds=time.perf_counter() - started,
         cpu_seconds=used.ru_utime + used.ru_stime,
         peak_bytes=used.ru_maxrss * 1024,
-    )
+    ), usage
