@@ -146,7 +146,7 @@ def test_a_candidate_that_takes_too_long_is_ended() -> None:
 
 
 def test_a_candidate_that_fails_says_why(tmp_path: Path) -> None:
-    answer = peers._answer(0, tmp_path, 60)
+    answer = peers.answer_of(0, tmp_path, 60)
 
     assert isinstance(answer, str)
     assert answer.startswith("failed: ")

@@ -11,7 +11,9 @@ import duckdb
 import numpy as np
 import yaml
 
-from tributary.benchmarks.floors import FLOORS, FloorCost, run_floors
+from tributary.benchmarks.floors import FloorCost, run_floors, write_journeys
+from tributary.benchmarks.peer_candidates import ALL_CANDIDATES, LOOKBACK_DAYS, Candidate
+from tributary.benchmarks.peers import answer_of
 from tributary.benchmarks.process_tree import Usage
 from tributary.benchmarks.warehouse import BenchmarkError, Cost, run_build
 from tributary.market_files import market_of, write_market
@@ -128,6 +130,20 @@ class NodeCost:
 
 
 @dataclass(frozen=True)
+class PeerCost:
+    """What a package took for the same journeys, or why it gave no answer.
+
+    Seconds without imports and, but for pandas, without reading its input.
+    """
+
+    candidate: Candidate
+    failure: str = ""
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
 class SizeResult:
     """What a build of one size took.
 
@@ -145,6 +161,8 @@ class SizeResult:
         The longest first, by CPU time.
     floors
         All of them, also what is shown beside them.
+    peers
+        What packages took on the same journeys.
     warehouse_bytes
         Size of the warehouse's file.
     """
@@ -156,6 +174,7 @@ class SizeResult:
     stages: tuple[StageCost, ...] = ()
     nodes: tuple[NodeCost, ...] = ()
     floors: tuple[FloorCost, ...] = ()
+    peers: tuple[PeerCost, ...] = ()
     warehouse_bytes: int = 0
 
     @property
@@ -186,6 +205,10 @@ class Plan:
         Of dbt and of DuckDB; none for those of the project's profile.
     seed
         Of the market.
+    peer_seconds
+        CPU seconds after which a package is ended; 0 to measure none.
+    peer_bytes
+        Memory that a package may hold.
     """
 
     sizes: tuple[int, ...]
@@ -196,10 +219,54 @@ class Plan:
     spill: Path | None = None
     threads: int | None = None
     seed: int = 1
+    peer_seconds: int = 600
+    peer_bytes: int = 12_000_000_000
+
+    def command(self, output: Path) -> str:
+        """Give the command line that measures this plan."""
+        if self == SMALL_PLAN:
+            return f"tributary benchmark build --small --output {output}"
+        given = {
+            "sizes": ",".join(f"{size}" for size in self.sizes),
+            "channels": self.channels,
+            "models": self.models,
+            "select": f'"{" ".join(self.select)}"' if self.select else None,
+            "memory": self.memory_limit,
+            "spill": self.spill,
+            "threads": self.threads,
+            "seed": self.seed,
+            "peer-seconds": self.peer_seconds,
+            "output": output,
+        }
+        options = (f"--{name} {value}" for name, value in given.items() if value is not None)
+        return f"tributary benchmark build {' '.join(options)}"
 
 
-LOOKBACK_DAYS = 90
-"""Of journeys, in the build and in the floor: the project's default."""
+SMALL_PLAN = Plan(
+    sizes=(10_000,),
+    select=("+int_transition_counts", "+int_channel_sets"),
+    memory_limit="1GB",
+    peer_seconds=0,
+)
+"""To see that the benchmark works: seconds, most of them the start of dbt."""
+
+
+def parsed_sizes(text: str) -> tuple[int, ...]:
+    """Read sizes such as 1e5,2000000; they may rise only, so that growth can be told.
+
+    Raises
+    ------
+    ValueError
+        If one is no whole number of at least 1, or not above the one before.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    sizes = tuple(int(number) for number in numbers if number >= 1 and number == int(number))
+    if len(sizes) < len(text.split(",")) or list(sizes) != sorted(set(sizes)):
+        raise ValueError(f"sizes is '{text}'. Allowed: rising whole numbers such as 1e5,1e6.")
+    return sizes
 
 
 def run(
@@ -243,6 +310,11 @@ def run(
             tell(f"{size:,} touchpoints: floors")
             settings = _duckdb_settings(plan)
             floors = tuple(run_floors(files, scratch, LOOKBACK_DAYS, settings))
+            peers: tuple[PeerCost, ...] = ()
+            if plan.peer_seconds:
+                tell(f"{size:,} touchpoints: path strings for the peers")
+                write_journeys(files, scratch)
+                peers = tuple(_peer_costs(plan, scratch, tell))
             tell(f"{size:,} touchpoints: dbt build")
             warehouse = scratch / "benchmark.duckdb"
             cost, usage = run_build(copy, scratch, files, warehouse, _dbt_arguments(plan, copy))
@@ -258,7 +330,24 @@ def run(
             stages=stage_costs(timings, usage, by_stage),
             nodes=node_costs(timings, usage),
             floors=floors,
+            peers=peers,
             warehouse_bytes=warehouse.stat().st_size,
+        )
+
+
+def _peer_costs(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Iterator[PeerCost]:
+    """Measure the packages that are installed."""
+    for place, candidate in enumerate(ALL_CANDIDATES):
+        tell(f"peers: {candidate.package}, {candidate.model}")
+        answer = answer_of(place, folder, plan.peer_seconds, plan.peer_bytes)
+        if isinstance(answer, str):
+            yield PeerCost(candidate, failure=answer)
+            continue
+        yield PeerCost(
+            candidate,
+            wall_seconds=answer["seconds"],
+            cpu_seconds=answer["cpu_seconds"],
+            peak_bytes=answer["peak_megabytes"] * 1e6,
         )
 
 
@@ -423,6 +512,3 @@ def growth(before: tuple[int, float], after: tuple[int, float]) -> float | None:
 def with_floor(result: SizeResult) -> list[StageCost]:
     """Give the stages that have a floor."""
     return [each for each in result.stages if each.floor]
-
-
-FLOOR_STAGES = tuple(floor.stage for floor in FLOORS)

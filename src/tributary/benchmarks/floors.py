@@ -8,14 +8,19 @@ memory is its own, on tables that are made beforehand and not counted.
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from tributary.benchmarks.peer_candidates import peak_megabytes
+from tributary.benchmarks import floor_process
+from tributary.benchmarks.peer_candidates import (
+    PATHS,
+    RAW,
+    SEPARATOR,
+    TOUCHES,
+)
 from tributary.benchmarks.warehouse import BenchmarkError
 
 DATABASE = "floors.duckdb"
@@ -51,6 +56,46 @@ create or replace table conversions as
 select cast(row_number() over () as integer) as conversion, person, converted_at, revenue
 from read_parquet('{conversions}') inner join people using (user_id)
 """
+
+
+# Journeys that converted; then what was left open: touches of people after their last conversion.
+_JOURNEYS = f"""
+create or replace view peer_touches as
+with ends as (
+    select person, max(converted_at) as last_converted_at from conversions group by person
+),
+
+numbered as (
+    select conversion as journey, touched_at, channel as number, true as converted from journeys
+    union all
+    select -person, touched_at, channel, false
+    from touches left join ends using (person)
+    where last_converted_at is null or touched_at >= last_converted_at
+)
+
+select
+    journey,
+    row_number() over (partition by journey order by touched_at, number) as touch_number,
+    channel,
+    converted
+from numbered inner join channels using (number);
+
+create or replace view peer_paths as
+with paths as (
+    select
+        string_agg(channel, '{SEPARATOR}' order by touch_number) as path,
+        any_value(converted) as converted
+    from peer_touches
+    group by journey
+)
+
+select
+    path,
+    count(*) filter (converted) as conversions,
+    count(*) filter (not converted) as nulls
+from paths
+group by path
+"""  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True)
@@ -207,6 +252,25 @@ def run_floors(
         yield _measured(floor.name, floor.stage, statement, scratch, settings)
 
 
+def write_journeys(files: Path, scratch: Path) -> None:
+    """Write the journeys that the floors have made, as the peers take them.
+
+    Parameters
+    ----------
+    files
+        Folder of the raw files; it becomes visible in `scratch` under the name the peers know.
+    scratch
+        Folder of the floors' tables, and for the files.
+    """
+    (scratch / RAW).unlink(missing_ok=True)
+    (scratch / RAW).symlink_to(files.absolute())
+    with duckdb.connect(str(scratch / DATABASE)) as connection:
+        connection.execute(_JOURNEYS)
+        for table, file, order in (("peer_touches", TOUCHES, ""), ("peer_paths", PATHS, "path")):
+            rows = f"from {table}" + (f" order by {order}" if order else "")
+            connection.execute(f"copy ({rows}) to '{scratch / file}' (format parquet)")
+
+
 def _encoding(files: Path) -> str:
     statement = ENCODE.replace("{sessions}", f"{files}/sessions_*.parquet")
     return statement.replace("{conversions}", f"{files}/conversions.parquet")
@@ -226,7 +290,7 @@ def _measured(
 ) -> FloorCost:
     work = {"database": str(scratch / DATABASE), "statement": statement, "settings": dict(settings)}
     done = subprocess.run(  # noqa: S603 - this very program
-        [sys.executable, "-m", __name__],
+        [sys.executable, "-m", floor_process.__name__],
         input=json.dumps(work),
         capture_output=True,
         text=True,
@@ -236,20 +300,3 @@ def _measured(
         reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise BenchmarkError(f"The floor {name!r} failed: {reason}")
     return FloorCost(name=name, stage=stage, **json.loads(done.stdout))
-
-
-def _measure(database: str, statement: str, settings: Mapping[str, str]) -> dict[str, float]:
-    with duckdb.connect(database, config=dict(settings)) as connection:
-        cpu, clock = time.process_time(), time.perf_counter()
-        connection.execute(statement).fetchall()
-        # What is only in memory is not yet a table.
-        connection.execute("checkpoint")
-        return {
-            "wall_seconds": time.perf_counter() - clock,
-            "cpu_seconds": time.process_time() - cpu,
-            "peak_bytes": peak_megabytes() * 1e6,
-        }
-
-
-if __name__ == "__main__":
-    print(json.dumps(_measure(**json.load(sys.stdin))))

@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet
 
+from tributary.benchmarks.peak_memory import peak_megabytes
 from tributary.markov import channel_shares, removal_effects, transition_counts
 
 TOUCHES = "touches.parquet"
@@ -26,7 +27,13 @@ TOUCHES = "touches.parquet"
 PATHS = "paths.parquet"
 """One row per distinct path: path (channels with ` > ` between), conversions, nulls."""
 
+RAW = "raw"
+"""Folder of sessions_*.parquet and conversions.parquet as a source delivers them."""
+
 SEPARATOR = " > "
+
+LOOKBACK_DAYS = 90
+"""Of the journeys that are made from raw files: the project's default."""
 
 TRANSITIONS = """
 with steps as (
@@ -172,6 +179,35 @@ def _mam_shapley(paths: Any) -> Credits:
     return dict(_mam(paths).run_shapley().to_polars().iter_rows())
 
 
+def _raw_files(folder: Path) -> Any:
+    """Locate the raw sessions and conversions; reading them is measured."""
+    return folder / RAW
+
+
+def _pandas_credits(raw: Any) -> Credits:
+    """Give linear credits, first and last touch beside them, as one writes it in pandas."""
+    pandas = import_module("pandas")
+    sessions = pandas.concat(
+        pandas.read_parquet(file, columns=["session_id", "user_id", "started_at", "channel"])
+        for file in sorted(raw.glob("sessions_*.parquet"))
+    )
+    conversions = pandas.read_parquet(
+        raw / "conversions.parquet", columns=["conversion_id", "user_id", "converted_at"]
+    )
+    journeys = conversions.merge(sessions, on="user_id")
+    age = journeys["converted_at"] - journeys["started_at"]
+    is_within = (age > pandas.Timedelta(0)) & (age <= pandas.Timedelta(days=LOOKBACK_DAYS))
+    journeys = journeys[is_within].sort_values(["conversion_id", "started_at", "session_id"])
+    by_conversion = journeys.groupby("conversion_id", sort=False)
+    place = by_conversion.cumcount()
+    touches = by_conversion["session_id"].transform("size")
+    journeys["first_touch"] = (place == 0).astype(float)
+    journeys["last_touch"] = (place == touches - 1).astype(float)
+    journeys["linear"] = 1 / touches
+    totals = journeys.groupby("channel")[["first_touch", "last_touch", "linear"]].sum()
+    return dict(zip(totals.index, totals["linear"].tolist(), strict=True))
+
+
 CANDIDATES = (
     Candidate(
         "tributary",
@@ -215,16 +251,17 @@ CANDIDATES = (
     ),
 )
 
+PANDAS = Candidate(
+    "pandas",
+    "pandas",
+    "journeys and three rules",
+    "merge, sort, group: journeys, first touch, last touch and linear from the raw files",
+    _raw_files,
+    _pandas_credits,
+)
 
-def peak_megabytes() -> float:
-    """Tell the largest memory this process has held, in MB (10^6 bytes)."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # What getrusage says there may be the peak of the process that started this one.
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+ALL_CANDIDATES = (*CANDIDATES, PANDAS)
+"""Those of this benchmark, and what a build is compared with beside them."""
 
 
 def measure(candidate: Candidate, folder: Path) -> dict[str, Any]:
@@ -243,13 +280,15 @@ def measure(candidate: Candidate, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    place, input_folder, result_file, most_seconds = sys.argv[1:]
+    place, input_folder, result_file, most_seconds, most_bytes = sys.argv[1:]
     # CPU time, so that a busy machine fails nobody; the system ends who takes more.
     # The hard limit stays: past that one the system ends a process as it ends one out of memory.
     _, hard_limit = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(most_seconds), hard_limit))
+    if int(most_bytes):
+        resource.setrlimit(resource.RLIMIT_DATA, (int(most_bytes), int(most_bytes)))
     try:
-        measured = measure(CANDIDATES[int(place)], Path(input_folder))
+        measured = measure(ALL_CANDIDATES[int(place)], Path(input_folder))
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
     Path(result_file).write_text(json.dumps(measured))

@@ -29,6 +29,7 @@ from rich.table import Table
 
 from tributary.benchmarks import peer_candidates
 from tributary.benchmarks.peer_candidates import (
+    ALL_CANDIDATES,
     CANDIDATES,
     PATHS,
     SEPARATOR,
@@ -261,7 +262,7 @@ def run(
             write_input(journeys, folder)
             for place, candidate in enumerate(CANDIDATES):
                 tell(f"{scenario}: {candidate.package}, {candidate.model}")
-                answer = _answer(place, folder, time_limit)
+                answer = answer_of(place, folder, time_limit)
                 if isinstance(answer, str):
                     yield Measurement(scenario, candidate, failure=answer)
                     continue
@@ -282,13 +283,27 @@ def run(
                 )
 
 
-def _answer(place: int, folder: Path, time_limit: int) -> dict[str, Any] | str:
-    """Let a candidate answer in a process of its own, or say why it does not."""
-    if find_spec(CANDIDATES[place].module) is None:
+def answer_of(
+    place: int, folder: Path, time_limit: int, memory_limit: int = 0
+) -> dict[str, Any] | str:
+    """Let a candidate answer in a process of its own, or say why it does not.
+
+    Parameters
+    ----------
+    place
+        Of the candidate in `ALL_CANDIDATES`.
+    folder
+        With its input.
+    time_limit
+        CPU seconds after which it is ended.
+    memory_limit
+        Bytes of data that it may hold; 0 for any number.
+    """
+    if find_spec(ALL_CANDIDATES[place].module) is None:
         return NOT_INSTALLED
     result = folder / "result.json"
     result.unlink(missing_ok=True)
-    arguments = [str(place), str(folder), str(result), str(time_limit)]
+    arguments = [str(place), str(folder), str(result), str(time_limit), str(memory_limit)]
     done = subprocess.run(  # noqa: S603 - this very program
         [sys.executable, "-m", peer_candidates.__name__, *arguments],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""tributary benchmark: how good the models are, measured."""
+"""tributary benchmark: how good the models are and how fast the build is, measured."""
 
 import sys
 from datetime import date
@@ -17,7 +17,9 @@ from tributary.cli.console import cannot_write, fail, say
 
 BENCHMARK_WIDTH = 150
 
-benchmark_app = typer.Typer(help="Measure how good the models are.", no_args_is_help=True)
+benchmark_app = typer.Typer(
+    help="Measure how good the models are, and how fast.", no_args_is_help=True
+)
 
 
 @benchmark_app.command("truth")
@@ -224,3 +226,108 @@ def benchmark_incremental_command(
         except OSError as error:
             raise cannot_write(output, error) from None
         say.print(f"Wrote {output}.")
+
+
+@benchmark_app.command("build")
+def benchmark_build_command(
+    sizes: Annotated[
+        str, typer.Option(help="About how many touchpoints, separated by commas, such as 1e5,1e6.")
+    ] = "1e5,1e6",
+    channels: Annotated[int, typer.Option(min=1, help="How many channels; any number.")] = 30,
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Attribution models to enable: target (all but ihc, survival and data_driven), "
+            "all, or names, separated by commas."
+        ),
+    ] = "target",
+    select: Annotated[
+        str, typer.Option(help="What dbt builds, as dbt selects it; everything if not given.")
+    ] = "",
+    memory: Annotated[str, typer.Option(help="Memory that DuckDB may hold.")] = "8GB",
+    spill: Annotated[
+        Path | None, typer.Option(help="Folder DuckDB spills to; beside the warehouse by default.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of dbt and DuckDB; those of the profile by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same people.")] = 1,
+    peer_seconds: Annotated[
+        int, typer.Option(min=0, help="CPU seconds after which a package is ended; 0 for none.")
+    ] = 600,
+    small: Annotated[
+        bool, typer.Option("--small", help="Few touchpoints and models, to see that it works.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Markdown page to write, with a picture beside it.")
+    ] = None,
+    work: Annotated[
+        Path, typer.Option(help="Folder of inputs, which are kept, and of all else that is made.")
+    ] = Path("target/benchmark_build"),
+) -> None:
+    """Time the whole build and its stages at several sizes, beside what DuckDB needs at least."""
+    # Imported here: what draws takes a moment to import, and other commands need not wait for it.
+    from tributary.benchmarks import build_page, build_speed
+
+    try:
+        plan = (
+            build_speed.SMALL_PLAN
+            if small
+            else build_speed.Plan(
+                sizes=build_speed.parsed_sizes(sizes),
+                channels=channels,
+                models=models,
+                select=tuple(select.split()),
+                memory_limit=memory,
+                spill=spill,
+                threads=threads,
+                seed=seed,
+                peer_seconds=peer_seconds,
+            )
+        )
+        results: list[build_speed.SizeResult] = []
+        with Progress(console=say, transient=True) as progress:
+            task = progress.add_task("Starting", total=len(plan.sizes))
+            for result in build_speed.run(
+                plan, Path(), work, lambda doing: progress.update(task, description=doing)
+            ):
+                results.append(result)
+                progress.advance(task)
+    except (ValueError, BenchmarkError) as error:
+        raise fail(str(error)) from None
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else BENCHMARK_WIDTH)
+    for result, before in build_page.with_before(results):
+        if result.cost is None:
+            say.print(f"{result.touchpoints:,} touchpoints: {result.failure}")
+            continue
+        console.print(
+            _shown(build_page.stage_table(result, before), f"{result.touchpoints:,} touchpoints")
+        )
+    if not any(result.cost for result in results):
+        raise typer.Exit(1)
+    console.print(_shown(build_page.size_table(results), "The whole build"))
+    if any(result.peers for result in results):
+        console.print(_shown(build_page.peer_table(results), "Beside other packages"))
+    if output is None:
+        say.print("For all measures and a picture add --output FILE.md.")
+        return
+    picture = output.with_suffix(".png")
+    content = build_page.page(plan, results, plan.command(output), picture.name, date.today())
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(content, encoding="utf-8")
+        picture.write_bytes(build_page.picture(results))
+    except OSError as error:
+        raise cannot_write(output, error) from None
+    say.print(f"Wrote {output} and {picture}.")
+
+
+def _shown(rows: list[list[str]], title: str) -> Table:
+    """Lay out rows of cells, headings first, for a terminal."""
+    heading, *cells = rows
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, text in enumerate(heading):
+        table.add_column(text, justify="left" if place == 0 else "right")
+    for row in cells:
+        table.add_row(*row)
+    return table
