@@ -10,8 +10,12 @@ BUILT_DEMO := target/test.duckdb
 # Settings of a build as YAML, for example: make build VARS='{lookback_days: 30}'
 VARS ?= {}
 
+# Touchpoints of the benchmark.
+SIZES ?= 1e5,1e6,1e7,1e8
+
 .DEFAULT_GOAL := help
 .PHONY: help build test battery lint docs lock clean
+.PHONY: help build test lint bench docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -42,6 +46,9 @@ lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	TRIBUTARY_SOURCES=demo,files,ihc TRIBUTARY_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2
+
+bench: $(INSTALLED) ## time the build at several sizes (hours, tens of GB; SIZES=1e5,1e6: minutes)
+	$(BIN)/tributary benchmark build --sizes $(SIZES) --output docs/performance.md
 
 docs: $(INSTALLED) $(DEMO) ## make the lineage site, one file: target/static_index.html
 	$(BIN)/dbt docs generate --static

@@ -92,8 +92,11 @@ def write_market(
     Raises
     ------
     ValueError
-        If there is something in the folder: what is left of another market would be read with it.
+        If there is something in the folder, because what is left of another market would be read
+        with it; or if there is nobody in the market.
     """
+    if not market.people:
+        raise ValueError("people is 0; there is nothing to write.")
     if any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty. Name a new folder.")
     touch_counts = np.zeros((market.days, len(market.channels), 2), dtype=np.int64)

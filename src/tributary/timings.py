@@ -72,10 +72,14 @@ def read_timings(target: Path) -> list[Timing]:
         results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
         manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
         nodes = {**manifest["nodes"], **manifest["unit_tests"]}
-        return [_timing(result, nodes.get(result["unique_id"], {})) for result in results]
+        return [
+            _timing(result, nodes.get(result["unique_id"], {}))
+            for result in results
+            if result["timing"]  # what was skipped has none
+        ]
     except FileNotFoundError as error:
         raise NoRunError(f"There is no {error.filename}. Make it with: dbt build") from None
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise NoRunError(f"Cannot read the run in {target}: {error!r}.") from None
 
 
@@ -85,9 +89,6 @@ def _timing(result: dict[str, Any], node: dict[str, Any]) -> Timing:
         tested, name = name, ".".join(rest)
     else:
         tested = _tested(node) if kind == "test" else ""
-    steps = result["timing"]
-    ends = [_moment(step["completed_at"]) for step in steps]
-    end = max(ends, default=0.0)
     return Timing(
         name=name,
         kind=kind,
@@ -95,8 +96,8 @@ def _timing(result: dict[str, Any], node: dict[str, Any]) -> Timing:
         tested=tested,
         materialized=node.get("config", {}).get("materialized", "") if kind == "model" else "",
         seconds=result["execution_time"],
-        begin=min((_moment(step["started_at"]) for step in steps), default=end),
-        end=end,
+        begin=min(_moment(step["started_at"]) for step in result["timing"]),
+        end=max(_moment(step["completed_at"]) for step in result["timing"]),
         status=result["status"],
     )
 

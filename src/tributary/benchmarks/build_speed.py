@@ -288,7 +288,7 @@ def run(
     Raises
     ------
     BenchmarkError
-        If there is no attribution model of a name.
+        If there is no project, or no attribution model of a name.
     """
     work = work.absolute()
     copy = copy_project(project, work / "project", plan)
@@ -392,8 +392,12 @@ def copy_project(project: Path, copy: Path, plan: Plan) -> Path:
     Raises
     ------
     BenchmarkError
-        If there is no attribution model of a name.
+        If there is no project, or no attribution model of a name.
     """
+    if not (project / "dbt_project.yml").exists():
+        raise BenchmarkError(
+            f"There is no dbt project in {project.absolute()}. Go to the folder of dbt_project.yml."
+        )
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
     described = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
