@@ -319,7 +319,10 @@ def a_result(touchpoints: int, seconds: float) -> SizeResult:
         touchpoints // 40,
         cost=Cost(13.0 + seconds, 11.0 + seconds, 1),
         stages=stages,
-        nodes=(NodeCost(node("int_touchpoints", "intermediate/identity", 0, 3), 2.0, 1.5),),
+        nodes=(
+            NodeCost(node("markov", "python_models", 0, 3), 2.0, 2.5),
+            NodeCost(node("int_touchpoints", "intermediate/identity", 0, 3), 2.0, 1.5),
+        ),
         floors=(floor,),
         peers=(
             PeerCost(PANDAS, "", 1.25, 1.5, 4e8),
@@ -349,6 +352,8 @@ def test_the_page_shows_sizes_stages_nodes_and_peers() -> None:
     assert "| 10,000 | 250 | 53.0 | 12.0 | 51.0 | 0.91 |" in text
     assert "| reading | 3 | 40.0 | 40.0 | 0.30 | 5 | 250 | 1.00 |" in text
     assert "| int_touchpoints | intermediate/identity | 1.5 | 2.0 | 3.0 |" in text
+    assert "touchpoints the seconds beyond the start-up grow with the power 0.91." in text
+    assert "| markov | 2.5 | 2.5 |" in text
     assert "| 1,000 | journeys and three rules | pandas | 1.25 | 1.50 | 0.40 |" in text
     assert "| ChannelAttribution | over 600 s |" in text
     assert "all attribution models but ihc, survival, data_driven" in text

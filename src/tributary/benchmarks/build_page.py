@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 from io import BytesIO
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ from tributary.benchmarks.peer_candidates import LOOKBACK_DAYS
 from tributary.benchmarks.peers import machine
 
 NODES_SHOWN = 20
+FITTED = "python_models"
 
 _OURS, _FLOOR = "#0072B2", "#E69F00"  # of Okabe and Ito, told apart by colour-blind people
 
@@ -146,6 +148,22 @@ def node_table(result: SizeResult) -> Table:
     ]
 
 
+def fit_table(results: Sequence[SizeResult]) -> Table:
+    """Put the Python models' CPU seconds side by side: a row per model, a column per size."""
+    by_size = [
+        {each.timing.name: each.cpu_seconds for each in result.nodes if each.timing.layer == FITTED}
+        for result in results
+    ]
+    names = sorted({name for costs in by_size for name in costs})
+    return [
+        ["Model", *(f"{result.touchpoints:,}" for result in results)],
+        *(
+            [name, *(f"{costs[name]:.1f}" if name in costs else "" for costs in by_size)]
+            for name in names
+        ),
+    ]
+
+
 def peer_table(results: Sequence[SizeResult]) -> Table:
     """Put what packages took on the same journeys beside our whole build."""
     table = [["Touchpoints", "What", "Package", "Wall s", "CPU s", "Peak GB"]]
@@ -207,6 +225,15 @@ def _times(cost: float, floor: float) -> str:
     return f"{cost / floor:.1f}" if floor > 0 else ""
 
 
+def write(plan: Plan, results: Sequence[SizeResult], output: Path) -> None:
+    """Write the page, and its picture beside it."""
+    picture_file = output.with_suffix(".png")
+    content = page(plan, results, plan.command(output), picture_file.name, date.today())
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(content, encoding="utf-8")
+    picture_file.write_bytes(picture(results))
+
+
 def page(
     plan: Plan, results: Sequence[SizeResult], command: str, picture_name: str, today: date
 ) -> str:
@@ -232,6 +259,7 @@ def page(
         "",
         *_markdown(size_table(results)),
         "",
+        *_whole_growth(results),
     ]
     for result, before in with_before(results):
         if result.cost is not None:
@@ -251,14 +279,37 @@ def page(
             "Of any run of dbt: `tributary timings`.",
             "",
         ]
+        parts += [
+            "## Fitting",
+            "",
+            "CPU seconds of the Python models by touchpoints. They read aggregates, whose size"
+            " traffic does not change, and reading those is in their time.",
+            "",
+            *_markdown(fit_table(built)),
+            "",
+        ]
     if any(result.peers for result in results):
         parts += ["## Beside other packages", "", *_markdown(peer_table(results)), "", _PEERS, ""]
     return "\n".join([*parts, _HOW_TO_READ.strip(), ""])
 
 
+def _whole_growth(results: Sequence[SizeResult]) -> list[str]:
+    """Tell how the whole build grows from the smallest size to the largest."""
+    built = [result for result in results if result.cost is not None]
+    if len(built) < 2:
+        return []
+    smallest, largest = built[0], built[-1]
+    exponent = _growth(smallest, largest, lambda each: each.beyond_start_up)
+    return [
+        f"From {smallest.touchpoints:,} to {largest.touchpoints:,} touchpoints the seconds beyond "
+        f"the start-up grow with the power {exponent}.",
+        "",
+    ]
+
+
 def _markdown(table: Table) -> list[str]:
     heading, *rows = table
-    texts = ("Stage", "Node", "Layer", "What", "Package")
+    texts = ("Stage", "Node", "Layer", "Model", "What", "Package")
     rule = ["---" if cell in texts else "--:" for cell in heading]
     return ["| " + " | ".join(row) + " |" for row in (heading, rule, *rows)]
 

@@ -293,8 +293,13 @@ def benchmark_build_command(
             ):
                 results.append(result)
                 progress.advance(task)
+                if output is not None and result.cost:
+                    # After each size: the largest may take hours, or all of a disk.
+                    build_page.write(plan, results, output)
     except (ValueError, BenchmarkError) as error:
         raise fail(str(error)) from None
+    except OSError as error:
+        raise cannot_write(Path(error.filename or work), error) from None
     console = Console(highlight=False, width=None if sys.stdout.isatty() else BENCHMARK_WIDTH)
     for result, before in build_page.with_before(results):
         if result.cost is None:
@@ -309,17 +314,9 @@ def benchmark_build_command(
     if any(result.peers for result in results):
         console.print(_shown(build_page.peer_table(results), "Beside other packages"))
     if output is None:
-        say.print("For all measures and a picture add --output FILE.md.")
+        say.print("For a page with a picture add --output FILE.md.")
         return
-    picture = output.with_suffix(".png")
-    content = build_page.page(plan, results, plan.command(output), picture.name, date.today())
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(content, encoding="utf-8")
-        picture.write_bytes(build_page.picture(results))
-    except OSError as error:
-        raise cannot_write(output, error) from None
-    say.print(f"Wrote {output} and {picture}.")
+    say.print(f"Wrote {output} and {output.with_suffix('.png')}.")
 
 
 def _shown(rows: list[list[str]], title: str) -> Table:
