@@ -228,7 +228,7 @@ def touches_by_person(files: Path) -> Touches:
 def floors(files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[FloorCost], Path]:
     scratch = tmp_path_factory.mktemp("floors")
     costs = list(run_floors(files, scratch, 90, {"memory_limit": "1GB"}))
-    write_journeys(files, scratch)
+    write_journeys(files, scratch, {"memory_limit": "1GB"})
     return costs, scratch
 
 

@@ -125,6 +125,13 @@ def test_the_command_streams(tmp_path: Path) -> None:
     assert "is not empty" in again.stderr
 
 
+def test_the_demo_is_not_streamed() -> None:
+    result = CliRunner().invoke(app, ["simulate", "--stream"])
+
+    assert result.exit_code == 1
+    assert "--stream needs an --output of its own" in " ".join(result.stderr.split())
+
+
 def test_more_channels_without_streaming_are_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["simulate", "--channels", "70", "--output", str(tmp_path)])
 

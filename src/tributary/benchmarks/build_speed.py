@@ -303,18 +303,17 @@ def run(
                 files, market_of(plan.channels, people), plan.seed, processes=2, has_long_ids=True
             )
         touchpoints, conversions = _rows(files)
-        scratch = work / "build"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        beside, scratch = _emptied(work / "beside"), _emptied(work / "build")
         try:
             tell(f"{size:,} touchpoints: floors")
             settings = _duckdb_settings(plan)
-            floors = tuple(run_floors(files, scratch, LOOKBACK_DAYS, settings))
+            floors = tuple(run_floors(files, beside, LOOKBACK_DAYS, settings))
             peers: tuple[PeerCost, ...] = ()
             if plan.peer_seconds:
                 tell(f"{size:,} touchpoints: path strings for the peers")
-                write_journeys(files, scratch)
-                peers = tuple(_peer_costs(plan, scratch, tell))
+                write_journeys(files, beside, settings)
+                peers = tuple(_peer_costs(plan, beside, tell))
+            _emptied(beside)  # The build may need the disk.
             tell(f"{size:,} touchpoints: dbt build")
             warehouse = scratch / "benchmark.duckdb"
             cost, usage = run_build(copy, scratch, files, warehouse, _dbt_arguments(plan, copy))
@@ -333,6 +332,12 @@ def run(
             peers=peers,
             warehouse_bytes=warehouse.stat().st_size,
         )
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _peer_costs(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Iterator[PeerCost]:

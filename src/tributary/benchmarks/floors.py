@@ -252,7 +252,7 @@ def run_floors(
         yield _measured(floor.name, floor.stage, statement, scratch, settings)
 
 
-def write_journeys(files: Path, scratch: Path) -> None:
+def write_journeys(files: Path, scratch: Path, settings: Mapping[str, str]) -> None:
     """Write the journeys that the floors have made, as the peers take them.
 
     Parameters
@@ -261,10 +261,11 @@ def write_journeys(files: Path, scratch: Path) -> None:
         Folder of the raw files; it becomes visible in `scratch` under the name the peers know.
     scratch
         Folder of the floors' tables, and for the files.
+    settings
+        Of DuckDB.
     """
-    (scratch / RAW).unlink(missing_ok=True)
     (scratch / RAW).symlink_to(files.absolute())
-    with duckdb.connect(str(scratch / DATABASE)) as connection:
+    with duckdb.connect(str(scratch / DATABASE), config=dict(settings)) as connection:
         connection.execute(_JOURNEYS)
         for table, file, order in (("peer_touches", TOUCHES, ""), ("peer_paths", PATHS, "path")):
             rows = f"from {table}" + (f" order by {order}" if order else "")

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,6 @@ def run_build(
     files: Path,
     warehouse: Path,
     arguments: Sequence[str],
-    variables: Mapping[str, object] | None = None,
 ) -> tuple[Cost, Usage]:
     """Run dbt build on a folder of files.
 
@@ -85,8 +84,6 @@ def run_build(
         As of `build_warehouse`. What dbt says of the run is in `scratch`/target.
     arguments
         Further ones of dbt build.
-    variables
-        Settings beside the source.
 
     Returns
     -------
@@ -98,7 +95,7 @@ def run_build(
     BenchmarkError
         If something cannot be built, or a test fails.
     """
-    settings = {"sources": ["files"], "files_path": str(files), **(variables or {})}
+    variables = {"sources": ["files"], "files_path": str(files)}
     inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
     command = [
         str(Path(sys.executable).parent / "dbt"),
@@ -106,7 +103,7 @@ def run_build(
         "build",
         *arguments,
         "--vars",
-        json.dumps(settings),
+        json.dumps(variables),
     ]
     environment = inherited | {
         "TRIBUTARY_WAREHOUSE": str(warehouse),

@@ -16,6 +16,7 @@ from tributary.market_files import ROWS_PER_GROUP, market_of, write_market
 from tributary.simulation import DEMO_CHANNELS, Market, simulate
 
 DAY = "%Y-%m-%d"
+DEMO = Path("data/demo")
 
 
 def simulate_command(
@@ -31,7 +32,7 @@ def simulate_command(
             help="The first day, UTC.",
         ),
     ] = datetime(2024, 1, 1),
-    output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")] = Path("data/demo"),
+    output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")] = DEMO,
     stream: Annotated[
         bool,
         typer.Option(
@@ -55,6 +56,8 @@ def simulate_command(
     """
     if not stream and (channels != len(DEMO_CHANNELS) or processes > 1):
         raise fail("--channels and --processes need --stream.")
+    if stream and output == DEMO:
+        raise fail("--stream needs an --output of its own: the demo has its truth beside it.")
     with Progress(console=say, transient=True) as progress:
         task = progress.add_task("Simulating people", total=people)
         try:
@@ -80,7 +83,7 @@ def simulate_command(
             raise fail(f"Cannot write to {output}: {error.strerror or error}.") from None
     written = ", ".join(f"{rows:,} rows of {name}" for name, rows in counts.items())
     say.print(f"Simulated {people:,} people over {days} days into {output}: {written}.")
-    if output == Path("data/demo"):
+    if output == DEMO:
         say.print("Next: make build, or dbt build in the environment.")
     else:
         say.print(f"Next: dbt build --vars '{{sources: [files], files_path: {output}}}'")
