@@ -14,8 +14,7 @@ VARS ?= {}
 SIZES ?= 1e5,1e6,1e7,1e8
 
 .DEFAULT_GOAL := help
-.PHONY: help build test battery lint docs lock clean
-.PHONY: help build test lint bench docs lock clean
+.PHONY: help build test battery lint bench docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile

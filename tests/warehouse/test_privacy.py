@@ -1,8 +1,8 @@
 """What people may ask for: no consent, no trace, no end of storage; and data that is no code.
 
 One build serves most of it: its input has rows without consent, rows that are too old, and names
-full of what means something to SQL, Jinja and CSV. Somebody is then erased, and the same input built
-again.
+full of what means something to SQL, Jinja and CSV. Somebody is then erased, and the same input
+built again.
 """
 
 import csv

@@ -66,7 +66,7 @@ def build_warehouse(
         If a model cannot be built.
     """
     arguments = ["--select", *selected, "--exclude-resource-type", "test", "unit_test"]
-    return run_build(project, scratch, files, warehouse, arguments)[0]
+    return run_build(project, scratch, files, warehouse, arguments, goes_on=goes_on)[0]
 
 
 def run_build(
@@ -75,12 +75,14 @@ def run_build(
     files: Path,
     warehouse: Path,
     arguments: Sequence[str],
+    *,
+    goes_on: bool = False,
 ) -> tuple[Cost, Usage]:
     """Run dbt build on a folder of files.
 
     Parameters
     ----------
-    project, scratch, files, warehouse
+    project, scratch, files, warehouse, goes_on
         As of `build_warehouse`. What dbt says of the run is in `scratch`/target.
     arguments
         Further ones of dbt build.
