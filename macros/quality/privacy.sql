@@ -5,6 +5,16 @@
     ('erased_person', 'no_consent', 'beyond_retention')
 {%- endmacro %}
 
+{#- A column of the select list, empty where the row may not be kept. -#}
+{% macro if_kept(column) -%}
+    case
+            when
+                rejection_reason is null
+                or rejection_reason not in {{ reasons_that_keep_nothing() }}
+                then {{ column }}
+        end as {{ column }}
+{%- endmacro %}
+
 {#- The columns of an entity that name a person, and what they are: a kind of entity or contact. -#}
 {% macro person_keys(entity) %}
     {{ return({

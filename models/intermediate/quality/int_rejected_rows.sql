@@ -1,6 +1,6 @@
 -- grain: one row per delivered row that is not used, with its reason and the row as it came; of a
 -- row that may not be kept, the reason and the amount. Of several rows with one id all but one are:
--- repeated where they say the same, else superseded.
+-- repeated where they say the same, else superseded. Of sessions these show what was read of them.
 {{ config(schema='restricted') }}
 
 with unusable as (
@@ -45,6 +45,8 @@ ranked_{{ entity }} as (
 
     select
         checked.*,
+        coalesce(checked.raw_row, {{ columns_as_json([columns.key] + columns.content) }})
+            as delivered_row,
         row_number() over (
             partition by checked.source, checked.{{ columns.key }}
             order by {{ delivery_order(entity) }}, checked.raw_row
@@ -89,7 +91,7 @@ final as (
         {% else %}
         cast(null as decimal(28, 10)) as amount,
         {% endif %}
-        ranked_{{ entity }}.raw_row
+        ranked_{{ entity }}.delivered_row as raw_row
     from ranked_{{ entity }}
     inner join kept_{{ entity }}
         on

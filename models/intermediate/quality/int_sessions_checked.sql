@@ -1,5 +1,7 @@
--- grain: one row per delivered session row; rejection_reason is null where it can be used.
-{{ config(materialized='view') }}
+-- grain: one row per delivered session row; rejection_reason is null where it can be used. Of a row
+-- that may not be kept, the reason; of any other that is rejected, raw_row.
+-- A table, unlike its siblings: texts and times are read once, not by each model that asks.
+{{ config(materialized='table') }}
 
 with sessions as (
 
@@ -7,7 +9,7 @@ with sessions as (
 
 ),
 
-final as (
+checked as (
 
     select
         source,
@@ -40,6 +42,22 @@ final as (
             when channel in {{ reserved_channels() }} then 'reserved_channel'
         end as rejection_reason
     from sessions
+
+),
+
+final as (
+
+    select
+        source,
+        rejection_reason,
+        {%- for column in ['session_id', 'traffic', 'is_anonymous', 'loaded_at', 'loaded_from']
+            + entities().sessions.content %}
+        {{ if_kept(column) }},
+        {%- endfor %}
+        case
+            when rejection_reason not in {{ reasons_that_keep_nothing() }} then raw_row
+        end as raw_row
+    from checked
 
 )
 
