@@ -1,6 +1,6 @@
 {#-
-  The rows of a model with an amount in the reporting currency, reported_<amount>, at the rate of its
-  day; the rest of a row stays as delivered. A row without a currency is in the reporting one. Without
+  The rows of a model with an amount as delivered, original_<amount>, and in the reporting currency at
+  the rate of its day, reported_<amount>. A row without a currency is in the reporting one. Without
   the setting nothing is converted. Ten decimals, half away from zero: as much as money has here.
 -#}
 {% macro with_reported_amount(model_name, amount, day) -%}
@@ -8,12 +8,16 @@
     {%- if not reporting_currency() -%}
     select
         *,
+        {{ amount }} as original_{{ amount }},
+        currency as original_currency,
         {{ amount }} as reported_{{ amount }},
         currency as reported_currency
     from {{ delivered }}
     {%- else -%}
     select
         delivered.*,
+        delivered.{{ amount }} as original_{{ amount }},
+        delivered.currency as original_currency,
         case
             when
                 delivered.{{ amount }} = 0

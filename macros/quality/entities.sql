@@ -49,3 +49,22 @@
 {% macro usable_model(entity) %}
     {{ return('int_delivered_conversions' if entity == 'conversions' else 'int_' ~ entity) }}
 {% endmacro %}
+
+{#- A rejected cost is known by its own id or by that of its touchpoint. -#}
+{% macro key_of_a_rejected_row(entity) -%}
+    {{ 'coalesce(spend_id, touchpoint_id)' if entity == 'spend' else entities()[entity].key }}
+{%- endmacro %}
+
+{#- The money of a row in the currency that it came in; null for entities without any. -#}
+{% macro delivered_amount(entity, table='') -%}
+    {%- set amount = entities()[entity].amount -%}
+    {{ table ~ 'original_' ~ amount if amount else 'cast(null as decimal(28, 10))' }}
+{%- endmacro %}
+
+{#- Do two rows of an entity say the same? Null is the same as null. -#}
+{% macro has_same_content(entity, one, other) -%}
+    {%- for column in entities()[entity].content -%}
+        {{ ' and ' if not loop.first -}}
+        ({{ one }}.{{ column }} is not distinct from {{ other }}.{{ column }})
+    {%- endfor -%}
+{%- endmacro %}

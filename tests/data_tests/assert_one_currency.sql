@@ -1,6 +1,6 @@
--- Amounts of several currencies cannot be added up: without the setting reporting_currency a build has
--- one. In any case a source states the currency of all of its conversions and revenue rows or of none,
--- and so for its spend. An event without revenue needs no currency.
+-- Amounts of several currencies cannot be added up: without the setting reporting_currency there is
+-- one. In any case a source states the currency of all of its conversions and revenue rows or of
+-- none, and so for its spend. An event without revenue needs no currency.
 {%- set conversions, delivered = ref('int_conversions'), ref('int_delivered_conversions') %}
 
 with conversions as (

@@ -1,5 +1,6 @@
 """The same input gives the same numbers, whatever order rows and names of channels come in."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,70 @@ def test_published_bytes_are_the_same_where_no_number_is_a_sum_of_fractions(
     assert {mart: published[1][mart].sha256 for mart in whole} == {
         mart: published[0][mart].sha256 for mart in whole
     }
+
+
+WINDOWS = (
+    ("2024-01-20", "2024-02-10"),
+    # Overlaps the first, is within it, and is the first once more.
+    ("2024-02-05", "2024-03-01"),
+    ("2024-01-25", "2024-01-25"),
+    ("2024-01-20", "2024-02-10"),
+)
+RULES = """
+    attribution_model in (
+        select attribution_model from seeds.attribution_models where family != 'data_driven'
+    )
+"""
+SPEND = """
+    select date::varchar, channel, max(spend)::varchar from marts.rpt_channel_performance
+    where spend != 0 {} group by all order by all
+"""
+
+
+def test_any_window_however_often_built_is_what_all_time_says_of_it(
+    market: Build, tmp_path: Path
+) -> None:
+    # One warehouse for all windows, as with a daily job: none may keep anything of another.
+    warehouse = tmp_path / market.warehouse.name
+    shutil.copy(market.warehouse, warehouse)
+    for first, last in WINDOWS:
+        built = run_dbt(
+            tmp_path,
+            "run",
+            "--select",
+            "int_journey_windows",
+            "int_journey_touchpoints",
+            "int_rule_based_credits",
+            "int_ihc_memberships",
+            "int_ihc_credits",
+            "fct_conversions",
+            "rpt_channel_performance",
+            variables=(
+                f"{{sources: [files], files_path: {market.warehouse.parent}, "
+                f"start_date: '{first}', end_date: '{last}'}}"
+            ),
+        )
+        assert built.status == 0, built.output
+        within = f"between timestamp '{first}' and timestamp '{last} 23:59:59.999999'"
+        conversions = f"from marts.fct_conversions where converted_at {within} order by all"
+        expected = market.rows(f"select * {conversions}")
+        assert expected
+        assert built.rows("select * from marts.fct_conversions order by all") == expected
+        credits = f"""
+            select attribution_model, source, conversion_id, touchpoint_id, channel, touched_at,
+                credit, credited_revenue
+            from marts.fct_touchpoint_credits
+            where {RULES} and converted_at {within}
+            order by all
+        """
+        assert built.rows(credits) == market.rows(credits)
+        outside = (
+            f"select count(*) from marts.fct_touchpoint_credits where not converted_at {within}"
+        )
+        assert built.value(outside) == 0
+        assert built.rows(SPEND.format("")) == market.rows(
+            SPEND.format(f"and date between '{first}' and '{last}'")
+        )
 
 
 @pytest.mark.fault(

@@ -17,8 +17,8 @@ final as (
         converted_at,
         reported_revenue as revenue,
         reported_currency as currency,
-        conversions.revenue as original_revenue,
-        conversions.currency as original_currency,
+        original_revenue,
+        original_currency,
         raw_row,
         loaded_at,
         loaded_from,
@@ -29,7 +29,7 @@ final as (
             when converted_at is null then 'unreadable_time'
             when not ({{ is_plausible_time('converted_at') }}) then 'implausible_time'
             when {{ is_in_the_future('converted_at') }} then 'future_time'
-            when conversions.revenue is null then 'unreadable_amount'
+            when original_revenue is null then 'unreadable_amount'
         end as rejection_reason
     from conversions
 

@@ -10,9 +10,9 @@ with currency_rates as (
 final as (
 
     select
-        upper(trim(currency)) as currency,
         rate,
         valid_from,
+        upper(trim(currency)) as currency,
         lead(valid_from) over (
             partition by upper(trim(currency))
             order by valid_from

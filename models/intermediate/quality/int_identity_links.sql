@@ -1,4 +1,5 @@
--- grain: one row per source and identity link. Of several rows with one id the one loaded last is kept.
+-- grain: one row per source and identity link. Of several rows with one id the one loaded last is
+-- kept.
 {{ config(schema='restricted') }}
 
 {{ usable_rows('identity_links', [

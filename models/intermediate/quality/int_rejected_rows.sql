@@ -11,10 +11,10 @@ with unusable as (
         '{{ entity }}' as entity,
         case
             when rejection_reason not in {{ reasons_that_keep_nothing() }}
-                then {{ 'coalesce(spend_id, touchpoint_id)' if entity == 'spend' else columns.key }}
+                then {{ key_of_a_rejected_row(entity) }}
         end as entity_key,
         rejection_reason,
-        {{ 'original_' ~ columns.amount if columns.amount else 'cast(null as decimal(28, 10))' }} as amount,
+        {{ delivered_amount(entity) }} as amount,
         case
             when rejection_reason not in {{ reasons_that_keep_nothing() }} then raw_row
         end as raw_row
@@ -79,18 +79,11 @@ final as (
         '{{ entity }}' as entity,
         ranked_{{ entity }}.{{ columns.key }} as entity_key,
         case
-            when
-                {% for column in columns.content %}
-                {{ 'and ' if not loop.first }}ranked_{{ entity }}.{{ column }} is not distinct from kept_{{ entity }}.{{ column }}
-                {% endfor %}
+            when {{ has_same_content(entity, 'ranked_' ~ entity, 'kept_' ~ entity) }}
                 then 'repeated_row'
             else 'duplicate_id'
         end as rejection_reason,
-        {% if columns.amount %}
-        ranked_{{ entity }}.original_{{ columns.amount }} as amount,
-        {% else %}
-        cast(null as decimal(28, 10)) as amount,
-        {% endif %}
+        {{ delivered_amount(entity, 'ranked_' ~ entity ~ '.') }} as amount,
         ranked_{{ entity }}.delivered_row as raw_row
     from ranked_{{ entity }}
     inner join kept_{{ entity }}

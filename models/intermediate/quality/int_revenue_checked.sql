@@ -17,8 +17,8 @@ final as (
         reported_net as net,
         revenue_center,
         reported_currency as currency,
-        revenue_rows.net as original_net,
-        revenue_rows.currency as original_currency,
+        original_net,
+        original_currency,
         raw_row,
         loaded_at,
         loaded_from,
@@ -28,7 +28,7 @@ final as (
             when service_date is null then 'unreadable_time'
             when not ({{ is_plausible_time('service_date') }}) then 'implausible_time'
             when {{ is_in_the_future('service_date') }} then 'future_time'
-            when revenue_rows.net is null then 'unreadable_amount'
+            when original_net is null then 'unreadable_amount'
         end as rejection_reason
     from revenue_rows
 

@@ -19,8 +19,8 @@ final as (
         touchpoint_id,
         reported_spend as spend,
         reported_currency as currency,
-        spend_rows.spend as original_spend,
-        spend_rows.currency as original_currency,
+        original_spend,
+        original_currency,
         raw_row,
         loaded_at,
         loaded_from,
@@ -32,7 +32,7 @@ final as (
             when not ({{ is_plausible_time('spend_date') }}) then 'implausible_time'
             when {{ is_in_the_future('spend_date') }} then 'future_time'
             when channel in {{ reserved_channels() }} then 'reserved_channel'
-            when spend_rows.spend is null then 'unreadable_amount'
+            when original_spend is null then 'unreadable_amount'
         end as rejection_reason
     from spend_rows
 
