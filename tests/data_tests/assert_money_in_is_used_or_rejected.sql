@@ -26,7 +26,7 @@ accounted_rows as (
     select
         source,
         '{{ entity }}' as entity,
-        original_{{ columns.amount }} as amount
+        {{ 'original_' if reporting_currency() }}{{ columns.amount }} as amount
     from {{ ref(usable_model(entity)) }}
     union all
     {% endfor %}

@@ -1,23 +1,16 @@
 -- Amounts of several currencies cannot be added up: without the setting reporting_currency there is
 -- one. In any case a source states the currency of all of its conversions and revenue rows or of
 -- none, and so for its spend. An event without revenue needs no currency.
+{%- set original = 'original_' if reporting_currency() else '' %}
 {%- set conversions, delivered = ref('int_conversions'), ref('int_delivered_conversions') %}
 
 with conversions as (
 
-    {% if reporting_currency() %}
     select
         source,
-        original_currency as currency,
-        original_revenue as revenue
-    from {{ delivered }}
-    {% else %}
-    select
-        source,
-        currency,
+        {{ original }}currency as currency,
         revenue
-    from {{ conversions }}
-    {% endif %}
+    from {{ delivered if original else conversions }}
 
 ),
 
@@ -45,15 +38,15 @@ amounts as (
     select
         source,
         'revenue' as kind,
-        original_currency as currency
+        {{ original }}currency as currency
     from revenue_rows
     union all
     select
         source,
         'spend' as kind,
-        original_currency as currency
+        {{ original }}currency as currency
     from spend_rows
-    where original_currency is not null or original_spend != 0
+    where {{ original }}currency is not null or spend != 0
 
 ),
 
@@ -84,6 +77,6 @@ final as (
 select *
 from final
 where
-    {% if not reporting_currency() %}
+    {% if not original %}
     lowest_currency != highest_currency
     or {% endif %}amounts_with_currency not in (0, amounts)

@@ -59,6 +59,12 @@ TAMPERING = {
         "delete from restricted.int_rejected_rows",
         "update intermediate.int_spend set spend = 0",
     ],
+    "every_rejection_has_a_severity": ["update marts.rpt_data_quality set severity = null"],
+    "coverage_of_counts_is_a_share": [
+        "update marts.rpt_coverage set share = 2 where measure = 'conversions_with_journey'",
+    ],
+    "coverage_counts_every_conversion": ["delete from marts.rpt_coverage"],
+    "coverage_has_all_revenue": ["update marts.rpt_coverage set denominator = 0"],
     "assert_billed_revenue_is_reconciled": [
         "delete from marts.rpt_revenue_reconciliation where outcome = 'rejected'",
         "update marts.rpt_revenue_reconciliation set amount = amount + 0.01",
@@ -71,6 +77,7 @@ TAMPERING = {
         "update intermediate.int_revenue set currency = 'EUR'",
         "update intermediate.int_conversions set currency = conversion_id",
         "update intermediate.int_conversions set currency = 'EUR' where conversion_id = 'c1'",
+        "update intermediate.int_spend set currency = channel",
     ],
     "assert_customer_journey_is_unique": [
         "insert into marts.attribution_customer_journey "
