@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -25,6 +26,7 @@ from tributary.publishing import (
     HISTORIES,
     MANIFEST,
     current_generation,
+    finish_rewrites,
     generations,
     make_current,
     new_generation,
@@ -32,6 +34,7 @@ from tributary.publishing import (
     publish,
     published_file,
     remove_leftovers,
+    rewrite,
 )
 
 FILE = "tributary.duckdb"
@@ -397,3 +400,103 @@ def test_a_second_build_is_refused_or_waits(tmp_path: Path) -> None:
         pass
     with build_lock(tmp_path):
         pass
+
+
+class Killed(BaseException):
+    """Nothing after this moment happens."""
+
+
+def rewrite_revenue(folder: Path, name: str) -> None:
+    """Give every row of fct_one another revenue, as read from a table."""
+    rewrite(
+        folder,
+        name,
+        {"fct_one": {"revenue": "(select max(value) from other)"}},
+        {"other": pa.table({"value": [7.0]})},
+        {"erasures": [{"rows": ROWS}]},
+    )
+
+
+def revenue_of(home: Path) -> float:
+    """Revenue of a row of fct_one; fails unless all files of the generation agree."""
+    manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
+    content = (home / "fct_one.parquet").read_bytes()
+    assert manifest["marts"]["fct_one"]["sha256"] == hashlib.sha256(content).hexdigest()
+    with duckdb.connect(str(home / FILE), read_only=True) as marts:
+        ((lowest, highest, count, other),) = marts.execute(
+            "select min(revenue)::double, max(revenue)::double, count(*), "
+            "(select max(revenue)::double from marts.fct_two) from marts.fct_one"
+        ).fetchall()
+    assert (lowest, count, other) == (highest, ROWS, 0.1)
+    revenues = pa.parquet.read_table(home / "fct_one.parquet")["revenue"].to_pylist()
+    assert {lowest} == {float(revenue) for revenue in revenues}
+    assert ("erasures" in manifest) == (lowest == 7)
+    return float(lowest)
+
+
+def test_a_generation_is_rewritten_whole(tmp_path: Path) -> None:
+    build = make_build(tmp_path / FILE, 1)
+    folder = tmp_path / "published"
+    names = [generation(number) for number in (1, 2)]
+    for name in names:
+        publish_build(build, folder, name)
+    with duckdb.connect(str(folder / "current" / FILE), read_only=True) as reader:
+        for name in names:
+            rewrite_revenue(folder, name)
+        # Whoever has the old one open keeps it.
+        assert reader.execute("select max(revenue)::double from marts.fct_one").fetchone() == (0.1,)
+    assert generations(folder) == names
+    assert current_generation(folder) == names[1]
+    for home in (folder / "current", *(folder / GENERATIONS / name for name in names)):
+        assert revenue_of(home) == 7
+        assert {stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()} == {0o444}
+    runs = pa.parquet.read_table(folder / "current" / "rpt_runs.parquet")
+    assert runs.equals(HISTORY)
+    assert sorted(path.name for path in (folder / GENERATIONS).iterdir()) == names
+
+
+def test_a_rewriting_that_is_killed_leaves_one_whole_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = make_build(tmp_path / FILE, 1)
+    done = False
+    for moment in count():
+        folder = tmp_path / str(moment)
+        name = generation(1)
+        publish_build(build, folder, name)
+        calls = count()
+        with monkeypatch.context() as patch:
+            for owner, function in (
+                (Path, "rename"),
+                (Path, "symlink_to"),
+                (os, "link"),
+            ):
+                patch.setattr(owner, function, dying(getattr(owner, function), calls, moment))
+            try:
+                rewrite_revenue(folder, name)
+                done = True
+            except Killed:
+                pass
+        assert revenue_of(folder / "current") in {0.1, 7}
+        assert current_generation(folder) == name
+        remove_leftovers(folder)
+        finish_rewrites(folder)
+        begun = revenue_of(folder / "current") == 7
+        assert begun or not done
+        rewrite_revenue(folder, name)
+        assert revenue_of(folder / "current") == 7
+        assert [path.name for path in (folder / GENERATIONS).iterdir()] == [name]
+        if done:
+            break
+    assert moment > 10
+
+
+def dying(function: Any, calls: Iterator[int], moment: int) -> Any:
+    """Do as a function until its process is killed, before the call of that number."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if next(calls) >= moment:
+            raise Killed
+        return function(*arguments, **options)
+
+    return call

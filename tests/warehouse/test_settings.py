@@ -64,6 +64,14 @@ def _message(folder: Path, variables: str, **environment: str) -> str:
             "{reporting_currency: euro}",
             "reporting_currency is 'euro'. Allowed: a currency in three capital letters",
         ),
+        ("{without_consent: keep}", "without_consent is 'keep'. Allowed: exclude, anonymise"),
+        ("{missing_consent: maybe}", "missing_consent is 'maybe'. Allowed: given, refused"),
+        (
+            "{retention_days: 60}",
+            "retention_days is '60'. Allowed: null, or a whole number of days up to 36500 that is "
+            "not below lookback_days, which is 90",
+        ),
+        ("{retention_days: 60, lookback_days: none}", "which is none: set that too"),
         ("{target_roas: 0}", "target_roas is '0'. Allowed: a positive number"),
         ("{raise_margin: 0.9}", "raise_margin is '0.9'. Allowed: a number from 1 to 999999"),
         ("{start_date: '2023-02-29'}", "start_date is '2023-02-29'. Allowed: a calendar day"),
