@@ -3,7 +3,7 @@
 A folder of publications looks like this::
 
     current -> generations/20240301T060000.123Z-1f2e3d
-    generations/20240301T060000.123Z-1f2e3d/   one per publication, never changed afterwards
+    generations/20240301T060000.123Z-1f2e3d/   one per publication
         manifest.json                          what made it
         tributary.duckdb                       the marts as tables of the schema marts
         fct_conversions.parquet ...            the marts, one file each

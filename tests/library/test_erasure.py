@@ -1,11 +1,14 @@
 """A person is found by any key, and taken out of marts that otherwise stay what they were."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner, Result
 
+from tributary.cli import app
 from tributary.erasure import (
     InputRows,
     Person,
@@ -14,7 +17,9 @@ from tributary.erasure import (
     plan_rewriting,
     traces_of,
 )
-from tributary.suppression import PersonKey
+from tributary.publishing import generations, new_generation, publish
+from tributary.runs import ERASED, read_runs, runs_table
+from tributary.suppression import PersonKey, read_list
 
 # The person "u1" has a cookie "u1", a customer "k1", a call, a phone and an address; the phone of
 # the customer "k2" is also that of "k3"; "alone" is tied to nothing, "k9" only billed.
@@ -209,3 +214,81 @@ def test_input_that_still_has_the_person_is_named(tmp_path: Path) -> None:
         InputRows("files.customers", 1),
         InputRows(str(tmp_path / "one.csv"), 2),
     ]
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one publication, and a working file that knows nobody any more."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DBT_LOG_PATH", raising=False)
+    monkeypatch.delenv("DBT_TARGET_PATH", raising=False)
+    monkeypatch.setenv("TRIBUTARY_HASH_KEY", "a key that only tests have")
+    build = tmp_path / "build.duckdb"
+    with duckdb.connect(str(build)) as connection:
+        connection.execute(WAREHOUSE)
+    folder = tmp_path / "warehouse"
+    marts = ["dim_persons", "fct_identity_links", "fct_touchpoint_credits"]
+    publish(build, folder, new_generation(datetime.now(UTC)), marts, {}, runs_table([]))
+    with duckdb.connect(str(folder / "tributary.duckdb")) as connection:
+        connection.execute("create schema marts")
+    for name, text in (("of-k1.log", "the value of k1"), ("other.log", "the value of x")):
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        (tmp_path / "logs" / name).write_text(text)
+    return folder
+
+
+def erase(folder: Path, *arguments: str) -> Result:
+    warehouse = ["--warehouse", str(folder / "tributary.duckdb")]
+    return CliRunner().invoke(app, ["erase", "--yes", *arguments, *warehouse])
+
+
+def test_who_is_in_publications_alone_is_erased_from_them(published: Path) -> None:
+    done = erase(published, "--person", "k1", "--source", "crm")
+    assert done.exit_code == 0, done.output
+    (name,) = generations(published)
+    with duckdb.connect(str(published / "current" / "tributary.duckdb"), read_only=True) as marts:
+        assert find_persons(marts, "u1") == {Person("shop", "u1")}
+    (run,) = read_runs(published / "runs.jsonl")
+    assert (run.status, run.erased) == (ERASED, {"persons": 1, "keys": 3, "rows": {name: 6}})
+    assert {kind for kind, _ in read_list(published / "erased_persons.csv")} == {
+        "call", "customer", "key_check", "user",
+    }  # fmt: skip
+    assert [path.name for path in Path("logs").iterdir()] == ["other.log"]
+    assert not (published / "tributary.duckdb").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--person", "u1"], "u1 is of 2 persons: u1 (crm), u1 (shop). Say which: --source NAME"),
+        (["--person", "nobody"], "nobody is nobody here"),
+        (["--person", "alone", "--by", "phone"], "no phone of any source is called so"),
+        (["--person", "k1", "--source", "web"], "of web is called so"),
+    ],
+)
+def test_a_key_of_nobody_or_of_several_changes_nothing(
+    published: Path, arguments: list[str], expected: str
+) -> None:
+    done = erase(published, *arguments)
+    assert done.exit_code == 1
+    assert expected in done.output
+    assert "Nothing was changed" in done.output
+    assert {path.name for path in published.iterdir()} == {
+        ".build.lock", "current", "generations", "tributary.duckdb",
+    }  # fmt: skip
+
+
+def test_one_person_of_each_source_may_be_meant(published: Path) -> None:
+    assert erase(published, "--person", "u1", "--source", "all").exit_code == 0
+    with duckdb.connect(str(published / "current" / "tributary.duckdb"), read_only=True) as marts:
+        assert find_persons(marts, "u1") == set()
+
+
+def test_real_people_are_not_listed_under_the_public_key(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRIBUTARY_HASH_KEY")
+    done = erase(published, "--person", "alone")
+    assert done.exit_code == 1
+    assert "TRIBUTARY_HASH_KEY is not set" in done.output
+    assert not (published / "erased_persons.csv").exists()
