@@ -73,6 +73,11 @@ def erase_command(
     first.
     """
     places = Places(warehouse.absolute())
+    if not places.warehouse.is_file():
+        raise fail(
+            f"There is no working file at {places.warehouse}: only it knows all that a person is "
+            "known by. Make it with: tributary build; then erase."
+        )
     try:
         with locked(places.folder, wait=False):
             recover(places)
@@ -90,6 +95,10 @@ def erase_command(
             _erase(places, traces, plans, secret, {value for _, value in values})
     except OSError as error:
         raise fail(f"{error.strerror or error}: {error.filename or places.folder}.") from None
+    except duckdb.Error as error:
+        raise fail(
+            f"Stopped half-way: {error} Correct it and give the same command again."
+        ) from None
     except ValueError as error:
         raise fail(str(error)) from None
     for each in rows:
@@ -122,7 +131,7 @@ def _traces(
         _check_unambiguous(key, persons, source == EVERY_SOURCE)
         return [traces_of(marts, each) for each in sorted(persons)]
 
-    found = []
+    found: dict[Person, Traces] = {}
     for key in keys:
         traces = search(working, key)
         for name in reversed(generations(places.folder)):
@@ -136,8 +145,8 @@ def _traces(
                 f"{source or 'any source'} is called so, in the working file or in what is "
                 "published. Nothing was changed."
             )
-        found += traces
-    return found
+        found |= {each.person: each for each in traces}
+    return list(found.values())
 
 
 def _check_unambiguous(key: str, persons: set[Person], one_of_each: bool) -> None:
