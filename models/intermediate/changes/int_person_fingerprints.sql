@@ -1,6 +1,6 @@
--- grain: one row per source and person with a touchpoint or a conversion by the end of the reporting
--- period. fingerprint follows from all that models by person read of the person, and from nothing
--- else. Not additive.
+-- grain: one row per source and person with a touchpoint or a conversion by the end of the
+-- reporting period. fingerprint follows from all that models by person read of the person, and
+-- from nothing else. Not additive.
 {%- set definition = definition_of_persons() %}
 
 with touchpoints as (
