@@ -8,7 +8,9 @@ every mart is compared.
 
 import json
 import os
-from collections.abc import Callable
+import re
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,6 +64,7 @@ class Input:
     """The tables of a source, and what happens to them between builds."""
 
     random: Random
+    scale: int = PEOPLE
     day: int = 60
     numbered: int = 0
     tables: dict[str, list[TableRow]] = field(
@@ -73,7 +76,7 @@ class Input:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for customer in range(PEOPLE // 4):
+        for customer in range(self.scale // 4):
             self.tables["customers"].append(
                 {
                     "customer_id": f"k{customer}",
@@ -82,13 +85,13 @@ class Input:
                     "email": f"k{customer}@northwind-mail.com",
                 }
             )
-        for _ in range(PEOPLE * 6):
+        for _ in range(self.scale * 6):
             self.add_session(self.random.uniform(0, self.day))
-        for _ in range(PEOPLE):
+        for _ in range(self.scale):
             self.add_conversion(self.random.uniform(0, self.day))
         for day in range(self.day):
             self.add_spend(day)
-        for _ in range(PEOPLE // 8):
+        for _ in range(self.scale // 8):
             self.add_login(self.random.uniform(0, self.day))
             self.add_call(self.random.uniform(0, self.day))
 
@@ -97,7 +100,7 @@ class Input:
         return self.numbered
 
     def user(self) -> str:
-        return f"u{self.random.integers(PEOPLE)}"
+        return f"u{self.random.integers(self.scale)}"
 
     def channel(self) -> str:
         return str(self.random.choice(CHANNELS[:-1]))
@@ -144,7 +147,7 @@ class Input:
                 "link_id": f"l{self.number()}",
                 "linked_at": at(days),
                 "user_id": self.user(),
-                "customer_id": f"k{self.random.integers(PEOPLE // 4)}",
+                "customer_id": f"k{self.random.integers(self.scale // 4)}",
                 "kind": "login",
             }
         )
@@ -154,7 +157,7 @@ class Input:
             {
                 "call_id": f"p{self.number()}",
                 "called_at": at(days),
-                "contact_number": f"212736{5000 + self.random.integers(PEOPLE // 4)}",
+                "contact_number": f"212736{5000 + self.random.integers(self.scale // 4)}",
                 "channel": self.channel(),
                 "visitor_id": self.user() if self.random.random() < 0.5 else "",
             }
@@ -311,24 +314,27 @@ def answer_journeys(build: Build, folder: Path, content: Input) -> None:
     content.settings["ihc_results_path"] = str(folder)
 
 
-def read(build: Build, table: str) -> tuple[list[tuple[str, ...]], np.ndarray]:
-    """Rows of a table in their own order: what is no floating-point number, and what is."""
-    with duckdb.connect(str(build.warehouse), read_only=True) as warehouse:
-        schema = "intermediate" if table.startswith("int_") else "marts"
-        rows = warehouse.execute(f"select * from {schema}.{table}")
-        is_number = [column[1] == "DOUBLE" for column in warehouse.description or []]
-        keyed = sorted(
-            (
-                tuple(str(value) for value, n in zip(row, is_number, strict=True) if not n),
-                [
-                    np.nan if value is None else value
-                    for value, n in zip(row, is_number, strict=True)
-                    if n
-                ],
-            )
-            for row in rows.fetchall()
+def sorted_rows(
+    warehouse: duckdb.DuckDBPyConnection, table: str
+) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """Read a table in the order of its rows: what is no floating-point number, and what is."""
+    rows = warehouse.execute(f"select * from {table}")
+    is_number = [column[1] == "DOUBLE" for column in rows.description or []]
+    keyed = sorted(
+        (
+            tuple(str(value) for value, n in zip(row, is_number, strict=True) if not n),
+            [np.nan if v is None else v for v, n in zip(row, is_number, strict=True) if n],
         )
+        for row in rows.fetchall()
+    )
     return [key for key, _ in keyed], np.array([numbers for _, numbers in keyed], np.float64)
+
+
+def read(build: Build, table: str) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """Read a table of a build."""
+    schema = "intermediate" if table.startswith("int_") else "marts"
+    with duckdb.connect(str(build.warehouse), read_only=True) as warehouse:
+        return sorted_rows(warehouse, f"{schema}.{table}")
 
 
 def assert_same(found: Build, expected: Build) -> None:
@@ -385,3 +391,235 @@ def test_builds_that_go_on_give_what_a_build_from_nothing_gives(seed: int, tmp_p
     assert changed_share(built) == 0
     assert any(0 < share < 0.5 for share in shares), "every build was for all persons"
     assert_same(built, build_input(tmp_path / "from_nothing", content))
+
+
+# The same again without dbt, whose SQL is taken as it ran: so many more sequences can be tried.
+
+SEQUENCES = 20 * LONG_SEQUENCES or 12
+BEFORE = ("int_channels", "int_conversion_types", "int_journey_windows", "int_person_fingerprints")
+AFTER = ("int_path_counts", "int_channel_sets", "int_transition_counts", "int_person_states")
+
+CHANGES = {
+    "new day": """
+        insert into touchpoints select * replace (
+            concat('n', $n, '/', touchpoint_id) as touchpoint_id,
+            touched_at + interval 61 day as touched_at
+        ) from touchpoints where rank < 0.03""",
+    "late rows": """
+        insert into touchpoints select * replace (
+            concat('l', $n, '/', touchpoint_id) as touchpoint_id,
+            touched_at - interval 1 hour * $n as touched_at
+        ) from touchpoints where rank < 0.01;
+        insert into conversions select * replace (
+            concat('l', $n, '/', conversion_id) as conversion_id,
+            converted_at - interval 1 hour * $n as converted_at
+        ) from conversions where rank < 0.04""",
+    "new person": """
+        insert into touchpoints select * replace (
+            concat('p', $n, '/', touchpoint_id) as touchpoint_id, concat('p', $n) as person_id
+        ) from touchpoints where rank < 0.02""",
+    "times": """
+        update touchpoints set touched_at = touched_at + interval 3 day where rank < 0.01;
+        update conversions set converted_at = converted_at - interval 2 day where rank < 0.03""",
+    "channels": "update touchpoints set channel = 'Email' where rank < 0.01",
+    "campaigns": "update touchpoints set campaign = concat('other ', $n) where rank < 0.01",
+    "holders": """
+        update touchpoints set holder_engagement = not holder_engagement where rank < 0.01""",
+    "closers": """
+        update touchpoints set closer_engagement = not closer_engagement where rank < 0.01""",
+    "impressions": "update touchpoints set impression_interaction = true where rank < 0.01",
+    "revenue": "update conversions set revenue = revenue + 1 where rank < 0.03",
+    "centers": "update conversions set revenue_center = concat('center ', $n) where rank < 0.03",
+    "deletions": """
+        delete from touchpoints where rank < 0.01; delete from conversions where rank < 0.03""",
+    "deleted person": """
+        delete from touchpoints where person_id = (select min_by(person_id, rank) from touchpoints);
+        delete from conversions where person_id = (select min_by(person_id, rank) from touchpoints)
+        """,
+    "merge": """
+        update touchpoints set person_id = 'p1' where person_id = concat('p', 2 + $n % 20);
+        update conversions set person_id = 'p1' where person_id = concat('p', 2 + $n % 20)""",
+    "split": """
+        update touchpoints set person_id = concat(person_id, ' and another')
+        where person_id = concat('p', $n % 20) and rank < 0.5""",
+    "costs": """
+        update spend set spend = case when spend > 0 then 0 else 5 end where channel = 'billboard';
+        update spend set spend = spend + 1 where channel = 'Email'""",
+    "first of a type": """
+        update conversions set conversion_type = concat('type ', $n) where rank < 0.02""",
+    "one type": "update conversions set conversion_type = 'purchase'",
+    "answers": """
+        insert into answers
+        select source, conversion_id, touchpoint_id, 1 / journey_length, 1 / journey_length,
+            1 / journey_length, 1 / journey_length, timestamp '2024-04-01', 0.5
+        from intermediate.int_journey_touchpoints where hash(conversion_id, $n) % 9 = 0
+            and conversion_id not in (select conversion_id from answers)""",
+    "no answers": "delete from answers where hash(conversion_id, $n) % 2 = 0",
+    "nothing": "select 1",
+}
+"""SQL by what changes. Every row has a rank from 0 to 1, drawn anew each time; $n is another number
+each time."""
+
+UPSTREAM = {
+    "touchpoints": ("intermediate.int_touchpoints", "touchpoint_id"),
+    "conversions": ("intermediate.int_conversions", "conversion_id"),
+    "spend": ("intermediate.int_spend", "channel"),
+    "answers": ("staging.stg_ihc_service__credits", "conversion_id"),
+}
+
+
+class Replay:
+    """Builds by the SQL that dbt ran: as from nothing, and as one that goes on."""
+
+    def __init__(self, warehouse: Path, from_nothing: Path, going_on: Path) -> None:
+        self.connection = duckdb.connect(str(warehouse))
+        self.connection.execute("set timezone = 'UTC'; set threads = 1")
+        compiled = "compiled/tributary/models"
+        self.whole = {
+            path.stem: path.read_text() for path in (from_nothing / compiled).rglob("*.sql")
+        }
+        self.changed = {
+            path.stem: path.read_text() for path in (going_on / compiled).rglob("*.sql")
+        }
+        self.merged = {
+            path.stem: path.read_text()
+            for path in (going_on / "run/tributary/models").rglob("*.sql")
+            if path.stem in BY_PERSON
+        }
+        self.connection.execute("drop view staging.stg_ihc_service__credits")
+        self.connection.execute(
+            "create table staging.stg_ihc_service__credits (source varchar, conversion_id varchar, "
+            "touchpoint_id varchar, initializer double, holder double, closer double, ihc double, "
+            "computed_at timestamp)"
+        )
+
+    def begin(self, random: Random) -> None:
+        """Draw an input, and forget what was built."""
+        self.connection.execute(
+            f"select setseed({random.random()}); delete from staging.stg_ihc_service__credits; "
+            "drop table if exists intermediate.int_person_states"
+        )
+        for table, rows in {
+            "int_touchpoints": "select ['files', 'demo'][1 + i % 2] as source, "
+            "concat('t', i) as touchpoint_id, 'session' as touchpoint_type, timestamp '2024-01-01' "
+            "+ interval 1 second * cast(random() * 86400 * 60 as bigint) as touched_at, "
+            "null as traffic, null as traffic_source, null as medium, concat('campaign ', i % 3) "
+            "as campaign, concat('p', cast(random() * 40 as int)) as person_id, "
+            "['Direct', 'Email', 'Podcast', 'billboard', 'Display'][1 + i * 7 % 5] as channel, "
+            "random() < 0.3 as holder_engagement, random() < 0.1 as closer_engagement, "
+            "false as impression_interaction from range(300) as rows (i)",
+            "int_conversions": "select ['files', 'demo'][1 + i % 2] as source, concat('c', i) as "
+            "conversion_id, concat('p', cast(random() * 45 as int)) as person_id, "
+            "'purchase' as conversion_type, null as revenue_center, null as currency, "
+            "i as revenue, timestamp '2024-01-01' + interval 1 second * cast(random() * 86400 * "
+            "60 as bigint) as converted_at from range(50) as rows (i)",
+            "int_spend": "select 'files' as source, date '2024-01-02' as spend_date, null as "
+            "campaign, null as account, null as touchpoint_id, 0 as spend, "
+            "unnest(['billboard', 'Email']) as channel",
+        }.items():
+            self.connection.execute(
+                f"delete from intermediate.{table}; insert into intermediate.{table} by name {rows}"
+            )
+
+    def change(self, what: str, number: int) -> None:
+        """Let the input change."""
+        for name, (table, key) in UPSTREAM.items():
+            self.connection.execute(
+                f"create or replace temp table {name} as select *, random() as rank from "
+                f"(select * from {table} order by source, {key})"
+            )
+        for statement in CHANGES[what].replace("$n", str(number)).split(";"):
+            self.connection.execute(statement)
+        for name, (table, _) in UPSTREAM.items():
+            self.connection.execute(
+                f"delete from {table}; insert into {table} select * exclude (rank) from {name}"
+            )
+
+    def make(self, table: str, sql: str) -> None:
+        """Make a table anew."""
+        self.connection.execute(f"create or replace table intermediate.{table} as {sql}")
+
+    def rows(self, table: str) -> int:
+        """Count the rows of a table; none where there is no table."""
+        found = self.connection.execute(
+            f"select estimated_size from duckdb_tables() where table_name = '{table}'"
+        ).fetchall()
+        return int(found[0][0]) if found else 0
+
+    def build(self, stops_after: str = "") -> bool:
+        """Build, and say whether by going on; see macros/incremental for what is done here."""
+        has_states = self.rows("int_person_states") > 0
+        for table in BEFORE:
+            self.make(table, self.whole[table])
+        changed = (self.changed if has_states else self.whole)["int_changed_persons"]
+        self.make("int_changed_persons", changed)
+        is_for_all = 2 * self.rows("int_changed_persons") >= self.rows("int_person_states")
+        if is_for_all:
+            self.connection.execute("drop table if exists intermediate.int_person_states")
+        else:
+            self.connection.execute(
+                "delete from intermediate.int_person_states where (source, person_id) in "
+                "(select source, person_id from intermediate.int_changed_persons); "
+                "insert into intermediate.int_person_states (source, person_id) "
+                "select source, person_id from intermediate.int_changed_persons"
+            )
+        for table in BY_PERSON:
+            if is_for_all:
+                self.make(table, self.whole[table])
+            else:
+                merged = self.merged[table]
+                (temporary,) = set(re.findall(rf"{table}__dbt_tmp\w+", merged))
+                self.connection.execute(
+                    f"create or replace temp table {temporary} as {self.changed[table]}"
+                )
+                self.connection.execute(merged)
+            if table == stops_after:
+                return not is_for_all
+        for table in AFTER:
+            self.make(table, self.whole[table])
+        return not is_for_all
+
+    def content(self) -> dict[str, tuple[list[tuple[str, ...]], np.ndarray]]:
+        """All rows of what is compared."""
+        return {
+            table: sorted_rows(self.connection, f"intermediate.{table}")
+            for table in (*BY_PERSON, *AFTER)
+        }
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
+    folder = tmp_path_factory.mktemp("replay")
+    content = Input(np.random.default_rng(0), scale=20)
+    warehouse = build_input(folder, content).warehouse
+    shutil.copytree(folder / "target", folder / "from_nothing")
+    content.add_session(1)
+    build_input(folder, content)
+    replay = Replay(warehouse, folder / "from_nothing", folder / "target")
+    yield replay
+    replay.connection.close()
+
+
+def test_sequences_of_changes_give_what_a_build_from_nothing_gives(replay: Replay) -> None:
+    went_on = 0
+    for seed in range(SEQUENCES):
+        random = np.random.default_rng(seed)
+        replay.begin(random)
+        replay.build()
+        changes = []
+        for _ in range(6):
+            for what in random.choice(list(CHANGES), random.integers(1, 3)):
+                changes.append(str(what))
+                replay.change(what, len(changes))
+            stops_after = str(random.choice(BY_PERSON)) if random.random() < 0.3 else ""
+            changes.append(stops_after)
+            went_on += replay.build(stops_after)
+        replay.build()
+        found = replay.content()
+        replay.connection.execute("drop table intermediate.int_person_states")
+        replay.build()
+        for table, (keys, numbers) in replay.content().items():
+            message = f"{table} after {', '.join(filter(None, changes))} (sequence {seed})"
+            assert found[table][0] == keys, message
+            np.testing.assert_allclose(found[table][1], numbers, TOLERANCE, TOLERANCE, message)
+    assert went_on > 4 * SEQUENCES
