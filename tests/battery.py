@@ -36,8 +36,9 @@ What can go wrong, done on purpose: each row is a fault, each fault a test. `mak
 all and writes this page; those that take seconds run in `make test` too. Cases of which the same
 was done count once. Real builds (`tributary build`, with dbt) are of 300 simulated people.
 
-Not tried: a power cut (only processes are killed; that files reach the disk before the name that
-readers follow does is in the code, not in a test), network file systems, failing memory or disks.
+Not tried: a power cut (processes are killed; that files reach the disk before the name that readers
+follow is in the code, not in a test), network file systems, failing memory. Not noticed: input that
+was damaged and can still be read, as by a changed bit within a number; its files have no checksums.
 """
 
 FAULT = "fault"

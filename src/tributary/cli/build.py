@@ -120,6 +120,8 @@ def build_command(
                 _log_unless_logged(places, run, "interrupted")
                 raise
             except OSError as error:
+                # On a full disk there is no room for the log either, until the copy is gone.
+                places.private.unlink(missing_ok=True)
                 _log_unless_logged(places, run, str(error.strerror))
                 raise
     except OSError as error:

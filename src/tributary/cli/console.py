@@ -56,4 +56,4 @@ def _reason(error: duckdb.IOException) -> str:
     if holder:
         program, process = holder.groups()
         return f"process {process} ({program}) has it open. Wait for it or close it, and try again."
-    return "it is not a DuckDB file."
+    return "it is not a DuckDB file, or is damaged."
