@@ -282,8 +282,8 @@ def page(
         parts += [
             "## Fitting",
             "",
-            "CPU seconds of the Python models by touchpoints. They read aggregates, whose size"
-            " traffic does not change, and reading those is in their time.",
+            "CPU seconds of the Python models by touchpoints, reading their input included. Models"
+            " of aggregates alone should not grow with traffic.",
             "",
             *_markdown(fit_table(built)),
             "",
