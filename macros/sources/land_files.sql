@@ -365,10 +365,6 @@
         ) }}
     {% endif %}
     {% set kind = found.keys() | first %}
-    {% set literals = [] %}
-    {% for file in found[kind] %}
-        {% do literals.append(sql_text(file)) %}
-    {% endfor %}
     {% if kind == 'parquet' %}
         {{ return(parquet_input(found[kind])) }}
     {% endif %}
@@ -395,9 +391,9 @@
 {% endmacro %}
 
 {#-
-  The header names the columns, of as many lines as there are: what the reader would guess from the
-  first lines depends on which of them are ragged. A line with fewer values is padded, because many
-  exports leave out empty ones at the end; one with more is malformed. Files alike are read together.
+  The header alone says which columns there are: what the reader would guess from the first lines
+  depends on which of them are ragged. A line with fewer values is padded, because many exports leave
+  out empty ones at the end; one with more is malformed. Files alike are read together.
 -#}
 {% macro csv_input(source, entity, files) %}
     {% set relations, groups = {}, {} %}
@@ -498,9 +494,10 @@
 {% endmacro %}
 
 {#-
-  Reads a CSV file once to the end, its header too, before anything is built. An unclosed quote would swallow the rows
-  after it, and text in another encoding is wrong all over the file: both are errors here, with file
-  and line. Lines that are wrong by themselves go to raw_<source>.malformed_rows, for the quarantine.
+  Reads a CSV file once to the end, its header too, before anything is built. An unclosed quote would
+  swallow the rows after it, and text in another encoding is wrong all over the file: both are errors
+  here, with file and line. Lines that are wrong by themselves go to raw_<source>.malformed_rows, for
+  the quarantine.
 -#}
 {% macro quarantine_malformed_lines(source, entity, file, form) %}
     {% do forget_rejects() %}
