@@ -516,7 +516,7 @@ def test_growing_input(home: Home, happened: Happened) -> None:
     file = home.input / "conversions.csv"
     content = file.read_bytes()
     last = content.splitlines()[-1].split(b",", 1)[1]
-    more = b"".join(b"more-%d,%s\n" % (number, last) for number in range(50))
+    more = b"".join(b"more-%d,%s\r\n" % (number, last) for number in range(50))
     rows = content.count(b"\n") - 1
     with home.under_way(0.15) as process, changed(file, content + more):
         status = process.wait()
