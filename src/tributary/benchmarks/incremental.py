@@ -210,7 +210,7 @@ def _rows(builds: Sequence[Build]) -> list[list[str]]:
     rows.append(["touchpoints", *(f"{build.touchpoints:,}" for build in builds)])
     rows.append(["persons computed", *(f"{build.changed:,}" for build in builds)])
     rows.append(["of all persons", *(f"{build.persons:,}" for build in builds)])
-    for stage in STAGES:
+    for stage in (stage for stage in STAGES if any(build.seconds[stage] for build in builds)):
         rows.append([f"{stage}, s", *(f"{build.seconds[stage]:.1f}" for build in builds)])
     rows.append(["whole build, wall s", *(f"{build.wall_seconds:.0f}" for build in builds)])
     rows.append(["whole build, CPU s", *(f"{build.cpu_seconds:.0f}" for build in builds)])
