@@ -467,8 +467,8 @@
     ) %}
     {% if not lines or lines[0] is none %}
         {{ exceptions.raise_compiler_error(
-            "Source " ~ source ~ ": " ~ file ~ " is empty: it has not even a header. Where there are"
-            ~ " no rows, deliver the header alone or no file."
+            "Source " ~ source ~ ": " ~ file ~ " has no header: it is empty or not UTF-8. Where there"
+            ~ " are no rows, deliver the header alone or no file."
         ) }}
     {% endif %}
     {% set header = lines[0] | string %}

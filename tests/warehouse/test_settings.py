@@ -193,13 +193,14 @@ def test_unusual_separator_is_hinted_at(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "sessions.csv is empty: it has not even a header."),
+        (b"", "sessions.csv has no header: it is empty or not UTF-8."),
+        ("größe\n".encode("latin-1"), "sessions.csv has no header: it is empty or not UTF-8."),
         (
             "session_id,user_id,started_at,channel\ns1,u,2024-01-01,ad\n".encode("utf-16"),
             "sessions.csv, line 1: Invalid unicode",
         ),
         (
-            "session_id,user_id,started_at,channel,größe\n".encode("latin-1"),
+            "session_id,user_id,started_at,channel,größe\ns1,u,2024-01-01,ad,1\n".encode("latin-1"),
             "sessions.csv, line 1: Invalid unicode",
         ),
     ],
