@@ -422,7 +422,10 @@ CHANGES = {
     "times": """
         update touchpoints set touched_at = touched_at + interval 3 day where rank < 0.01;
         update conversions set converted_at = converted_at - interval 2 day where rank < 0.03""",
-    "channels": "update touchpoints set channel = 'Email' where rank < 0.01",
+    "channels": """
+        update touchpoints set channel = 'Display' where rank < 0.01;
+        update touchpoints set channel = 'Display Retargeting'
+        where channel = 'Display' and rank between 0.9 and 0.92""",
     "campaigns": "update touchpoints set campaign = concat('other ', $n) where rank < 0.01",
     "holders": """
         update touchpoints set holder_engagement = not holder_engagement where rank < 0.01""",
@@ -622,5 +625,7 @@ def test_sequences_of_changes_give_what_a_build_from_nothing_gives(replay: Repla
         for table, (keys, numbers) in replay.content().items():
             message = f"{table} after {', '.join(filter(None, changes))} (sequence {seed})"
             assert found[table][0] == keys, message
-            np.testing.assert_allclose(found[table][1], numbers, TOLERANCE, TOLERANCE, message)
+            np.testing.assert_allclose(
+                found[table][1], numbers, TOLERANCE, TOLERANCE, err_msg=message
+            )
     assert went_on > 4 * SEQUENCES
