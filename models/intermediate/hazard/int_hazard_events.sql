@@ -1,6 +1,6 @@
 -- grain: one row per conversion that the hazard model is fitted to and channel and ordinal present
--- at it, (baseline) among them. Of many conversions of one type a sample is kept; weight, on the row
--- of the baseline, says how many each stands for. Heights (left_) are additive over touches.
+-- at it, (baseline) among them. Of many conversions of one type a sample is kept; weight, on the
+-- row of the baseline, says how many each stands for. Heights (left_) are additive over touches.
 with journey_windows as (
 
     select * from {{ ref('int_journey_windows') }}
@@ -97,8 +97,9 @@ faded as (
         channel,
         ordinal,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }}{{ ',' if not loop.last }}
+        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
         {%- endfor %}
+        count(*) as touches
     from touched
     group by source, conversion_id, conversion_type, channel, ordinal
 

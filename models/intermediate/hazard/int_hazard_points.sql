@@ -259,8 +259,9 @@ faded as (
         channel,
         ordinal,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }}{{ ',' if not loop.last }}
+        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
         {%- endfor %}
+        count(*) as touches
     from aged
     where is_present
     group by source, moment_id, conversion_type, channel, ordinal
