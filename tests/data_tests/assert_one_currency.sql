@@ -2,13 +2,14 @@
 -- one. In any case a source states the currency of all of its conversions and revenue rows or of
 -- none, and so for its spend. An event without revenue needs no currency.
 {%- set original = 'original_' if reporting_currency() else '' %}
+{%- set currency = 'original_currency as currency' if original else 'currency' %}
 {%- set conversions, delivered = ref('int_conversions'), ref('int_delivered_conversions') %}
 
 with conversions as (
 
     select
         source,
-        {{ original }}currency as currency,
+        {{ currency }},
         revenue
     from {{ delivered if original else conversions }}
 
@@ -38,13 +39,13 @@ amounts as (
     select
         source,
         'revenue' as kind,
-        {{ original }}currency as currency
+        {{ currency }}
     from revenue_rows
     union all
     select
         source,
         'spend' as kind,
-        {{ original }}currency as currency
+        {{ currency }}
     from spend_rows
     where {{ original }}currency is not null or spend != 0
 
