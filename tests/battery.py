@@ -81,6 +81,7 @@ class Battery:
     def __init__(self, page: Path) -> None:
         self._page = page
         self._began = time.monotonic()
+        self._code = _code()
         self._faults: dict[tuple[str, str], Fault] = {}
         self._ended_early: dict[str, tuple[str, str]] = {}
 
@@ -141,7 +142,7 @@ class Battery:
             f"**{len(faults)} faults in {cases} cases: {self._count(PASSED)} as expected, "
             f"{self._count(FAILED)} failed, {self._count(SKIPPED)} skipped.**\n",
             f"{datetime.now(UTC):%Y-%m-%d}, in {minutes:.1f} minutes, by `pytest {arguments}`.\n"
-            f"{_machine()}.\nCode: {_code()}.",
+            f"{_machine()}.\nCode: {self._code}.",
         ]
         for section in dict.fromkeys(fault.section for fault in faults):
             lines += ["", f"## {section}", ""]

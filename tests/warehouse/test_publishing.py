@@ -24,7 +24,7 @@ from processes import PROCESSES
 from tributary.build_lock import LOCK_FILE, BuildLock, BuildRunningError, build_lock
 from tributary.cli import app
 from tributary.publishing import current_generation, generations
-from tributary.runs import RUNS_FILE, read_runs, run_of
+from tributary.runs import RUNS_FILE, Run, append_run, read_runs, run_of
 
 from .conftest import write_csv
 
@@ -224,6 +224,23 @@ def test_a_full_disk_before_dbt_is_a_failed_run(
     assert "Error: No space left on device" in failed.output
     assert [run.failed for run in read_runs(folder / RUNS_FILE)] == [("No space left on device",)]
     assert build(folder).exit_code == 0
+
+
+def test_a_full_disk_has_room_for_the_log_when_the_copy_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy_half(working_file: object, places: command.Places) -> None:
+        places.private.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def append_where_there_is_room(log: Path, run: Run) -> None:
+        assert not (folder / PRIVATE / FILE).exists()
+        append_run(log, run)
+
+    monkeypatch.setattr(command, "_take_over", copy_half)
+    monkeypatch.setattr(command, "append_run", append_where_there_is_room)
+    assert build(folder).exit_code == 1
+    assert [run.status for run in read_runs(folder / RUNS_FILE)] == ["failed"]
 
 
 @pytest.mark.fault(

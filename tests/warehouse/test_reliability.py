@@ -570,7 +570,9 @@ def test_out_of_memory(home: Home, happened: Happened, limits: str) -> None:
     assert home.published() == before
     failed = home.last_run().failed
     home.recovers()
-    happened(f"“Out of Memory Error” in {len(failed)} models; recovered")
+    happened(
+        f"“Out of Memory Error”: {', '.join(failed[:2])}; the last publication stayed; recovered"
+    )
 
 
 @fault(
