@@ -17,14 +17,14 @@ with repeated_keys as (
 
 single as (
 
-    select checked.*
-    from {{ ref('int_' ~ entity ~ '_checked') }} as checked
+    select delivered.*
+    from {{ ref('int_' ~ entity ~ '_checked') }} as delivered
     left join repeated_keys
         on
-            checked.source = repeated_keys.source
-            and checked.{{ key }} = repeated_keys.entity_key
+            delivered.source = repeated_keys.source
+            and delivered.{{ key }} = repeated_keys.entity_key
     where
-        checked.rejection_reason is null
+        delivered.rejection_reason is null
         and repeated_keys.entity_key is null
 
 ),
@@ -32,17 +32,17 @@ single as (
 ranked as (
 
     select
-        checked.*,
+        delivered.*,
         row_number() over (
-            partition by checked.source, checked.{{ key }}
+            partition by delivered.source, delivered.{{ key }}
             order by {{ delivery_order(entity) }}
         ) as delivery_number
-    from {{ ref('int_' ~ entity ~ '_checked') }} as checked
+    from {{ ref('int_' ~ entity ~ '_checked') }} as delivered
     inner join repeated_keys
         on
-            checked.source = repeated_keys.source
-            and checked.{{ key }} = repeated_keys.entity_key
-    where checked.rejection_reason is null
+            delivered.source = repeated_keys.source
+            and delivered.{{ key }} = repeated_keys.entity_key
+    where delivered.rejection_reason is null
 
 ),
 

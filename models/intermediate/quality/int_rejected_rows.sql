@@ -28,7 +28,7 @@ with unusable as (
         cast(null as varchar) as entity_key,
         'malformed_row' as rejection_reason,
         cast(null as decimal(28, 10)) as amount,
-        {#- Whose a line is that cannot be read, nobody knows: an erased person's may be among them. #}
+        -- Nobody knows whose a line is that cannot be read: it may be an erased person's.
         {{ 'cast(null as varchar)' if erased_persons_file() else 'raw_row' }} as raw_row
     from {{ ref('int_malformed_rows_unioned') }}
 
@@ -44,20 +44,20 @@ repeated_keys as (
 ranked_{{ entity }} as (
 
     select
-        checked.*,
-        coalesce(checked.raw_row, {{ columns_as_json([columns.key] + columns.content) }})
+        delivered.*,
+        coalesce(delivered.raw_row, {{ columns_as_json([columns.key] + columns.content) }})
             as delivered_row,
         row_number() over (
-            partition by checked.source, checked.{{ columns.key }}
-            order by {{ delivery_order(entity) }}, checked.raw_row
+            partition by delivered.source, delivered.{{ columns.key }}
+            order by {{ delivery_order(entity) }}, delivered.raw_row
         ) as delivery_number
-    from {{ ref('int_' ~ entity ~ '_checked') }} as checked
+    from {{ ref('int_' ~ entity ~ '_checked') }} as delivered
     inner join repeated_keys
         on
-            checked.source = repeated_keys.source
-            and checked.{{ columns.key }} = repeated_keys.entity_key
+            delivered.source = repeated_keys.source
+            and delivered.{{ columns.key }} = repeated_keys.entity_key
             and repeated_keys.entity = '{{ entity }}'
-    where checked.rejection_reason is null
+    where delivered.rejection_reason is null
 
 ),
 
