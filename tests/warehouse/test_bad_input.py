@@ -148,6 +148,26 @@ def _used_and_rejected(built: Build, query: str, entity: str) -> dict[str, objec
     )
 
 
+@pytest.mark.fault(
+    done="times with offsets and names of zones among times without",
+    expected="all are used as UTC",
+)
+@pytest.mark.fault(
+    done="a local hour that the clock skipped, and one that it showed twice",
+    expected="used with their offset: two hours, not one",
+)
+@pytest.mark.fault(
+    done="times of epoch zero, and seconds read as milliseconds",
+    expected="rejected as implausible_time",
+)
+@pytest.mark.fault(
+    done="times as numbers of seconds, milliseconds or days; 29 February of no leap year",
+    expected="rejected as unreadable_time",
+)
+@pytest.mark.fault(
+    done="a clock that runs ahead by hours, and events planned for next month",
+    expected="the first are used, the others rejected",
+)
 def test_times_are_utc_or_rejected(built: Build) -> None:
     sql = "select session_id, started_at::varchar from intermediate.int_sessions"
     found = _used_and_rejected(built, sql, "sessions")
@@ -158,6 +178,15 @@ def test_times_are_utc_or_rejected(built: Build) -> None:
     assert found["planned"] == "future_time"
 
 
+@pytest.mark.fault(
+    done="names of right-to-left letters, emoji and letters with marks written in two ways",
+    expected="they stay as they are; what looks the same is the same",
+)
+@pytest.mark.fault(
+    done="line breaks, separators and quotes within names",
+    expected="part of the name",
+)
+@pytest.mark.fault(done="a name of 100,000 letters", expected="it stays as it is")
 def test_names_are_used_as_they_are_but_look_alikes_are_one(built: Build) -> None:
     sql = "select session_id, channel from intermediate.int_sessions"
     found = _used_and_rejected(built, sql, "sessions")
@@ -166,6 +195,14 @@ def test_names_are_used_as_they_are_but_look_alikes_are_one(built: Build) -> Non
     }
 
 
+@pytest.mark.fault(
+    done="NaN, infinite and far too large amounts",
+    expected="rejected as unreadable_amount",
+)
+@pytest.mark.fault(
+    done="amounts with thousands separators, decimal commas and currency signs",
+    expected="rejected as unreadable_amount",
+)
 def test_amounts_are_finite_or_rejected(built: Build) -> None:
     sql = "select conversion_id, revenue::double from intermediate.int_delivered_conversions"
     assert _used_and_rejected(built, sql, "conversions") == {
@@ -174,6 +211,18 @@ def test_amounts_are_finite_or_rejected(built: Build) -> None:
     }
 
 
+@pytest.mark.fault(
+    done="CSV lines with too few values, at the head and 25,000 lines on",
+    expected="empty values; rejected where one was needed",
+)
+@pytest.mark.fault(
+    done="CSV lines with too many values, at the head and 25,000 lines on",
+    expected="malformed_row; the rest of the file is read",
+)
+@pytest.mark.fault(
+    done="a quote out of place, and a line of two million bytes",
+    expected="malformed_row; the rest of the file is read",
+)
 def test_ragged_lines_cost_themselves_alone(built: Build) -> None:
     sql = "select session_id, channel from intermediate.int_sessions"
     found = _used_and_rejected(built, sql, "sessions")
@@ -193,6 +242,10 @@ def test_ragged_lines_cost_themselves_alone(built: Build) -> None:
     ) == [(4, "error")]
 
 
+@pytest.mark.fault(
+    done="more rejected rows than the threshold",
+    expected="the build warns and names source, entity, reasons and share",
+)
 def test_thresholds_tell_what_passes_them(built: Build) -> None:
     output = " ".join(built.output.split())
     # All conversions but five are read: beyond the warning, not beyond the failure.

@@ -366,6 +366,10 @@ def changed_share(build: Build) -> float:
     )
 
 
+@pytest.mark.fault(
+    done="builds go on from builds that stopped half-way",
+    expected="the same rows as a build from nothing",
+)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_builds_that_go_on_give_what_a_build_from_nothing_gives(seed: int, tmp_path: Path) -> None:
     random = np.random.default_rng(seed)
@@ -604,6 +608,10 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
     replay.connection.close()
 
 
+@pytest.mark.fault(
+    done="random sequences of late rows, corrections, deletions and merged persons",
+    expected="the same rows as a build from nothing, every time",
+)
 def test_sequences_of_changes_give_what_a_build_from_nothing_gives(replay: Replay) -> None:
     went_on = 0
     for seed in range(SEQUENCES):

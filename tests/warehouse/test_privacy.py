@@ -206,6 +206,10 @@ def matches(folder: Path, pattern: str) -> list[str]:
     return found
 
 
+@pytest.mark.fault(
+    done="touches without consent, and events older than may be kept",
+    expected="left out and counted; nothing else of them is kept",
+)
 def test_rows_that_may_not_be_kept_are_counted_and_nothing_else_is_kept(project: Project) -> None:
     assert query(
         project.file,
@@ -229,6 +233,10 @@ def test_rows_that_may_not_be_kept_are_counted_and_nothing_else_is_kept(project:
     assert matches(project.folder, "refuse[dr]|7365003|aged") == []
 
 
+@pytest.mark.fault(
+    done="names full of SQL, Jinja, quotes, line breaks and NUL",
+    expected="they come out as they are",
+)
 def test_names_come_out_as_they_are(project: Project) -> None:
     for sql in (
         "select channel from marts.dim_channels where channel not like '(%'",
@@ -251,6 +259,10 @@ def test_names_come_out_as_they_are(project: Project) -> None:
         assert set(STRANGE) <= {row["channel"] for row in csv.DictReader(file)}
 
 
+@pytest.mark.fault(
+    done="secrets in the environment of a build",
+    expected="in no file that the build writes",
+)
 def test_no_secret_is_written(project: Project) -> None:
     files = [path for path in project.folder.parent.rglob("*") if path.is_file()]
     assert any(path.suffix == ".log" for path in files)
@@ -317,6 +329,10 @@ def erased(project: Project) -> Erased:
     return project, done, before, measures(published)
 
 
+@pytest.mark.fault(
+    done="a person is erased",
+    expected="in the bytes and values of no file of the warehouse",
+)
 def test_an_erased_person_is_found_nowhere(erased: Erased) -> None:
     project, done, _, _ = erased
     assert matches(project.folder, ZELDA) == []
@@ -331,6 +347,10 @@ def test_an_erased_person_is_found_nowhere(erased: Erased) -> None:
         assert f"{project.input / name}.csv: {count}\n" in done.output
 
 
+@pytest.mark.fault(
+    done="a person is erased from publications that people have read",
+    expected="every sum stays what it was",
+)
 def test_what_was_published_adds_up_as_before(erased: Erased) -> None:
     project, _, before, after = erased
     assert before == after
@@ -351,6 +371,10 @@ def test_what_was_published_adds_up_as_before(erased: Erased) -> None:
     assert list(run.erased["rows"].values()) == [erasure["rows"]]
 
 
+@pytest.mark.fault(
+    done="an erased person is delivered again",
+    expected="rejected and counted, the money too",
+)
 def test_later_builds_leave_the_person_out_and_account_for_the_money(erased: Erased) -> None:
     project, _, _, _ = erased
     done = project.build()

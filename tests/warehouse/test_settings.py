@@ -184,12 +184,20 @@ def test_unclosed_quote_near_the_head_is_named_with_its_line(tmp_path: Path) -> 
     assert "sessions.csv, line 2: Value with unterminated quote found" in message
 
 
+@pytest.mark.fault(
+    done="a CSV file with a separator that nobody uses",
+    expected="the build stops and hints at it",
+)
 def test_unusual_separator_is_hinted_at(tmp_path: Path) -> None:
     (tmp_path / "sessions.csv").write_text("session_id:user_id:started_at:channel\n")
     message = _message(tmp_path, f"{{sources: [files], files_path: {tmp_path}}}")
     assert "One column alone hints at" in message
 
 
+@pytest.mark.fault(
+    done="an empty CSV file, and files of other encodings",
+    expected="the build stops and names file and line",
+)
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
