@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PROJECT, Build, build, run_dbt, write_csv
+from .conftest import PROJECT, Build, run_dbt, write_csv
 
 SESSIONS = "session_id,user_id,started_at,source,medium,campaign,referrer,landing_page"
 PAGE = "https://shop.example/"
@@ -68,6 +68,7 @@ TRAFFIC: list[tuple[tuple[str, str, str, str, str], str]] = [
 
 def _input(folder: Path, sessions: list[tuple[str, str, str, str, str]]) -> str:
     """Write sessions and one conversion; return the settings of the build."""
+    shutil.rmtree(folder / "input", ignore_errors=True)
     write_csv(
         folder / "input" / "sessions.csv",
         SESSIONS,
@@ -81,26 +82,51 @@ def _input(folder: Path, sessions: list[tuple[str, str, str, str, str]]) -> str:
     return f"{{sources: [files], files_path: {folder / 'input'}}}"
 
 
-def _project(folder: Path, seeds: dict[str, list[str]]) -> Path:
-    """Copy the project and add rows to its seeds."""
-    project = folder / "project"
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the project into a folder: one copy is parsed once, whatever rows its seeds get."""
+    folder = tmp_path_factory.mktemp("copied")
     shutil.copytree(
         PROJECT,
-        project,
+        folder / "project",
         ignore=shutil.ignore_patterns(".*", "target", "logs", "data", "warehouse", "library"),
     )
+    return folder
+
+
+def _with_rows(copied: Path, seeds: dict[str, list[str]]) -> Path:
+    """Give the copy of the project the rows of the project's own seeds, and more."""
+    project = copied / "project"
+    shutil.copytree(PROJECT / "seeds", project / "seeds", dirs_exist_ok=True)
     for seed, rows in seeds.items():
         with (project / "seeds" / f"{seed}.csv").open("a", encoding="utf-8") as file:
             file.writelines(row + "\n" for row in rows)
     return project
 
 
+def _build_channels(folder: Path, variables: str, project: Path = PROJECT) -> Build:
+    """Build touchpoints and what is reported of their channels, and nothing after that."""
+    built = run_dbt(
+        folder,
+        "build",
+        "--exclude-resource-type",
+        "unit_test",
+        "--select",
+        "+rpt_unmapped_traffic",
+        "+dim_channel_groupings",
+        "--indirect-selection",
+        "cautious",
+        variables=variables,
+        project=project,
+    )
+    assert built.status == 0, built.output
+    return built
+
+
 @pytest.fixture(scope="module")
 def classified(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("rules")
-    built = build(folder, _input(folder, [values for values, _ in TRAFFIC]))
-    assert built.status == 0, built.output
-    return built
+    return _build_channels(folder, _input(folder, [values for values, _ in TRAFFIC]))
 
 
 def test_every_kind_of_traffic_has_its_channel(classified: Build) -> None:
@@ -146,28 +172,27 @@ def test_groupings_are_whole(classified: Build) -> None:
     ) == [("paid_owned_earned", True, 0), ("standard", True, 0)]
 
 
-def test_the_rows_to_add_give_their_channel(tmp_path: Path, classified: Build) -> None:
+def test_the_rows_to_add_give_their_channel(copied: Path, classified: Build) -> None:
     rows = [
         row.replace(",(unknown),", ",Referral,")
         for (row,) in classified.rows(
             "select row_to_add from marts.rpt_unmapped_traffic where row_to_add is not null"
         )
     ]
-    built = build(
-        tmp_path,
-        _input(tmp_path, [values for values, _ in TRAFFIC]),
-        project=_project(tmp_path, {"channel_rules": rows}),
+    built = _build_channels(
+        copied,
+        _input(copied, [values for values, _ in TRAFFIC]),
+        _with_rows(copied, {"channel_rules": rows}),
     )
-    assert built.status == 0, built.output
     assert built.rows(
         "select count(*) from intermediate.int_touchpoints where channel = '(unknown)'"
     ) == [(1,)]
 
 
-def test_calls_forms_and_referrals_have_channels_too(tmp_path: Path) -> None:
-    settings = _input(tmp_path, [])
+def test_calls_forms_and_referrals_have_channels_too(copied: Path) -> None:
+    settings = _input(copied, [])
     write_csv(
-        tmp_path / "input" / "calls.csv",
+        copied / "input" / "calls.csv",
         "call_id,called_at,contact_number,channel,referral,tracking_label,landing_page",
         [
             ("given", "2024-01-01", "1", "TV", "r1", "Google Ads", f"{PAGE}?gclid=1"),
@@ -179,7 +204,7 @@ def test_calls_forms_and_referrals_have_channels_too(tmp_path: Path) -> None:
         ],
     )
     write_csv(
-        tmp_path / "input" / "customers.csv",
+        copied / "input" / "customers.csv",
         "customer_id,created_at,referral_source_id",
         [
             ("a", "2024-01-02", "r1"),
@@ -190,25 +215,24 @@ def test_calls_forms_and_referrals_have_channels_too(tmp_path: Path) -> None:
         ],
     )
     write_csv(
-        tmp_path / "input" / "identity_links.csv",
+        copied / "input" / "identity_links.csv",
         "link_id,linked_at,user_id,kind,landing_page",
         [
             ("f", "2024-01-01", "u", "form", f"{PAGE}?utm_medium=email"),
             ("g", "2024-01-01", "u", "", PAGE),
         ],
     )
-    built = build(
-        tmp_path,
+    built = _build_channels(
+        copied,
         settings,
-        project=_project(
-            tmp_path,
+        _with_rows(
+            copied,
             {
                 "referral_sources": [",r1,Referral,A colleague", "demo,r1,Email,Elsewhere"],
                 "channel_rules": [r"3500,,,,,,van \(red\),,,Lead Generation,Mine"],
             },
         ),
     )
-    assert built.status == 0, built.output
     assert built.rows(
         "select touchpoint_id, channel from intermediate.int_touchpoints "
         "where touchpoint_id != 'call:given' order by 1"
@@ -260,17 +284,17 @@ BAD_ROWS = {
 }
 
 
-def _build_traffic(folder: Path, seeds: dict[str, list[str]]) -> str:
+def _build_traffic(copied: Path, seeds: dict[str, list[str]]) -> str:
     """Build what channel rules need with more rows in the seeds, which must fail; the output."""
     built = run_dbt(
-        folder,
+        copied,
         "build",
         "--select",
         "+int_traffic_channels",
         "--exclude-resource-type",
         "unit_test",
-        variables=_input(folder, []),
-        project=_project(folder, seeds),
+        variables=_input(copied, []),
+        project=_with_rows(copied, seeds),
     )
     assert built.status != 0
     assert "Traceback" not in built.output
@@ -281,8 +305,8 @@ def _build_traffic(folder: Path, seeds: dict[str, list[str]]) -> str:
     done="channel rules with patterns that are none, unknown channels, or a priority twice",
     expected="the build stops and names each row of the seed",
 )
-def test_rules_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    output = _build_traffic(tmp_path, {seed: list(rows) for seed, rows in BAD_ROWS.items()})
+def test_rules_that_cannot_be_used_are_named(copied: Path) -> None:
+    output = _build_traffic(copied, {seed: list(rows) for seed, rows in BAD_ROWS.items()})
     for rows in BAD_ROWS.values():
         for expected in rows.values():
             assert expected in output
@@ -292,6 +316,6 @@ def test_rules_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     done="a click id that is no name of a parameter",
     expected="the build stops and names the row of the seed",
 )
-def test_a_click_id_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    output = _build_traffic(tmp_path, {"click_ids": ["my id,Mine"]})
+def test_a_click_id_that_cannot_be_used_is_named(copied: Path) -> None:
+    output = _build_traffic(copied, {"click_ids": ["my id,Mine"]})
     assert "The seed click_ids has the parameter 'my id'. Allowed: the name" in output

@@ -22,7 +22,7 @@ import pytest
 
 from processes import PROCESSES
 from tributary.build_lock import LOCK_FILE
-from tributary.publishing import GENERATIONS, MANIFEST, current_generation
+from tributary.publishing import GENERATIONS, HISTORIES, MANIFEST, current_generation
 from tributary.runs import RUNS_FILE, Run, read_runs
 from tributary.simulation import Market, simulate
 
@@ -133,7 +133,8 @@ class Home:
         assert manifest["run_id"] == name
         marts = manifest["marts"]
         assert {path.name for path in home.iterdir()} == {
-            FILE, MANIFEST, "rpt_runs.parquet", *(f"{mart}.parquet" for mart in marts)
+            FILE, MANIFEST, "rpt_runs.parquet",
+            *(f"{mart}.parquet" for mart in (*marts, *HISTORIES.values())),
         }  # fmt: skip
         with duckdb.connect(str(home / FILE), read_only=True) as connection:
             for mart, stated in marts.items():
@@ -257,6 +258,7 @@ def readers(home: Home, request: pytest.FixtureRequest) -> Iterator[Callable[[],
         process.join()
 
 
+@fault("a build with nothing amiss", "published whole, with all of its tests")
 def test_a_build_with_real_dbt_is_published_whole(home: Home) -> None:
     run = home.last_run()
     assert (run.run_id, run.status, run.failed) == (home.published(), "published", ())

@@ -5,23 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PROJECT, Build, build, write_csv
+from .conftest import PROJECT, Build, run_dbt, write_csv
 
 DECAY = "attribution_models.csv", "my_decay,decay,true,{},,Mine"
 SHAPE = "attribution_models.csv", "my_shape,position,true,,,Mine"
 
 
-def _build(folder: Path, *rows: tuple[str, str]) -> Build:
-    """Build one conversion with three touches from a copy of the project with more seed rows."""
-    project = folder / "project"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the project, and give it one conversion with three touches."""
+    folder = tmp_path_factory.mktemp("weightings")
     shutil.copytree(
         PROJECT,
-        project,
+        folder / "project",
         ignore=shutil.ignore_patterns(".*", "target", "logs", "data", "warehouse", "library"),
     )
-    for seed, row in rows:
-        with (project / "seeds" / seed).open("a", encoding="utf-8") as file:
-            file.write(row + "\n")
     write_csv(
         folder / "input" / "sessions.csv",
         "session_id,user_id,started_at,channel",
@@ -36,16 +34,32 @@ def _build(folder: Path, *rows: tuple[str, str]) -> Build:
         "conversion_id,user_id,converted_at,revenue",
         [("c", "u", "2024-01-05", 80)],
     )
-    return build(
+    return folder
+
+
+def _build(folder: Path, *rows: tuple[str, str], select: str = "*") -> Build:
+    """Build from the copy of the project with more seed rows than the project's own."""
+    seeds = folder / "project" / "seeds"
+    for seed in ("attribution_models.csv", "position_shares.csv"):
+        shutil.copy(PROJECT / "seeds" / seed, seeds / seed)
+    for seed, row in rows:
+        with (seeds / seed).open("a", encoding="utf-8") as file:
+            file.write(row + "\n")
+    return run_dbt(
         folder,
-        f"{{sources: [files], files_path: {folder / 'input'}}}",
-        project=project,
+        "build",
+        "--exclude-resource-type",
+        "unit_test",
+        "--select",
+        *select.split(),
+        variables=f"{{sources: [files], files_path: {folder / 'input'}}}",
+        project=folder / "project",
     )
 
 
-def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(tmp_path: Path) -> None:
+def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(folder: Path) -> None:
     built = _build(
-        tmp_path,
+        folder,
         (DECAY[0], DECAY[1].format("days_before_conversion")),
         SHAPE,
         ("position_shares.csv", "my_shape,1,0.75\nmy_shape,,0.25"),
@@ -102,9 +116,11 @@ def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(tmp_path: Path) -> Non
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(
-    tmp_path: Path, rows: list[tuple[str, str]], expected: str
+    folder: Path, rows: list[tuple[str, str]], expected: str
 ) -> None:
-    built = _build(tmp_path, *rows)
+    built = _build(
+        folder, *rows, select="attribution_models position_shares int_rule_based_credits"
+    )
     assert built.status != 0
     assert "Traceback" not in built.output
     assert expected in " ".join(built.output.split())
@@ -114,7 +130,11 @@ def test_a_row_that_cannot_be_used_is_named(
     done="a model listed in a seed that nobody computes",
     expected="a data test fails",
 )
-def test_a_listed_model_that_nobody_computes_fails(tmp_path: Path) -> None:
-    built = _build(tmp_path, ("attribution_models.csv", "first_tuoch,rule_based,true,,,Misspelt"))
+def test_a_listed_model_that_nobody_computes_fails(folder: Path) -> None:
+    built = _build(
+        folder,
+        ("attribution_models.csv", "first_tuoch,rule_based,true,,,Misspelt"),
+        select="attribution_models position_shares",
+    )
     assert built.status != 0
     assert "assert_listed_models_are_computed" in built.output

@@ -67,6 +67,7 @@ _STAGE_OF_LAYER = {
     "intermediate/identity": "touchpoints",
     "intermediate/channels": "touchpoints",
     "intermediate/conversions": "touchpoints",
+    "intermediate/changes": "journeys",
     "intermediate/journeys": "journeys",
     "intermediate/aggregates": "transition counts",
     "intermediate/credits": "credits",
