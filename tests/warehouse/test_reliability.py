@@ -1,5 +1,6 @@
 """A real `tributary build`, whatever is done to it: dbt, 300 simulated people, one warehouse."""
 
+import errno
 import hashlib
 import io
 import json
@@ -297,6 +298,8 @@ def test_terminated(home: Home, happened: Happened) -> None:
 
 @fault("Ctrl-C in the middle of dbt")
 def test_interrupted(home: Home, happened: Happened) -> None:
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     before = home.published()
     with home.under_way(0.4) as process:
         os.killpg(process.pid, signal.SIGINT)
@@ -407,12 +410,17 @@ def test_full_disk(home: Home, happened: Happened, share: float, failed: str) ->
 
 
 def fill(file: Path) -> None:
-    """Let a file grow until its disk is full."""
-    disk = os.statvfs(file.parent)
-    free = disk.f_bavail * disk.f_frsize
+    """Let a file grow until its disk is full, though others write there too."""
     with file.open("ab") as content:
-        if free:
-            os.posix_fallocate(content.fileno(), content.tell(), free)
+        disk = os.statvfs(file.parent)
+        step = disk.f_bavail * disk.f_frsize
+        while step >= disk.f_frsize:
+            try:
+                os.posix_fallocate(content.fileno(), content.seek(0, os.SEEK_END), step)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                step //= 2
 
 
 @fault("the folder of the warehouse can be read only")
