@@ -310,7 +310,9 @@ def _publish(places: Places, run: Run, marts: tuple[str, ...]) -> Run:
         f"Published {run.run_id}: {len(published)} marts, {row_count:,} rows, in "
         f"{places.folder / CURRENT}."
     )
-    say.print("Next: tributary report; tributary check says what moved; tributary runs shows all builds.")
+    say.print(
+        "Next: tributary report; tributary check says what moved; tributary runs shows all builds."
+    )
     return run
 
 
