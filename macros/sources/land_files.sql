@@ -497,7 +497,7 @@
   Reads a CSV file once to the end, its header too, before anything is built. An unclosed quote would
   swallow the rows after it, and text in another encoding is wrong all over the file: both are errors
   here, with file and line. Lines that are wrong by themselves go to raw_<source>.malformed_rows, for
-  the quarantine.
+  the quarantine; without their text once anybody was erased, for nobody knows whose they are.
 -#}
 {% macro quarantine_malformed_lines(source, entity, file, form) %}
     {% do forget_rejects() %}
@@ -521,7 +521,8 @@
     {% if entity in folder_contract() %}
         {% do run_query(
             "insert into raw_" ~ source ~ ".malformed_rows select " ~ sql_text(entity) ~ ", "
-            ~ sql_text(file) ~ ", line, min(error_message), left(min(csv_line), 10000)"
+            ~ sql_text(file) ~ ", line, min(error_message), "
+            ~ ("null" if erased_persons_file() else "left(min(csv_line), 10000)")
             ~ " from reject_errors where " ~ is_malformed ~ " group by line"
         ) %}
     {% endif %}

@@ -108,6 +108,9 @@ INPUT: dict[str, list[tuple[object, ...]]] = {
 def write_input(folder: Path) -> None:
     for name, header in HEADERS.items():
         write_csv(folder / f"{name}.csv", header, INPUT[name])
+    # A line of too many values: nobody can tell which of them names a person.
+    with (folder / "calls.csv").open("a", newline="") as file:
+        file.write("zelda-k2,2024-01-01,2127365001,zelda@northwind-mail.com,,ad,yes,one,more\r\n")
 
 
 class Project:
@@ -216,6 +219,7 @@ def test_rows_that_may_not_be_kept_are_counted_and_nothing_else_is_kept(project:
         "select entity, outcome, row_count from marts.rpt_data_quality "
         "where outcome != 'used' order by all",
     ) == [
+        ("calls", "malformed_row", 1),
         ("calls", "no_consent", 1),
         ("conversions", "beyond_retention", 1),
         ("identity_links", "no_consent", 2),
@@ -224,7 +228,8 @@ def test_rows_that_may_not_be_kept_are_counted_and_nothing_else_is_kept(project:
     ]
     assert query(
         project.file,
-        "select distinct entity_key, raw_row from restricted.int_rejected_rows",
+        "select distinct entity_key, raw_row from restricted.int_rejected_rows "
+        "where rejection_reason != 'malformed_row'",
     ) == [(None, None)]
     assert query(
         project.file,
@@ -418,6 +423,7 @@ def test_touches_without_consent_can_stay_as_nobodys(tmp_path: Path) -> None:
         "where outcome != 'used' order by all"
     ) == [
         ("calls", "anonymised", 1),
+        ("calls", "malformed_row", 1),
         ("identity_links", "anonymised", 1),
         ("identity_links", "no_consent", 1),
         ("sessions", "anonymised", 3),

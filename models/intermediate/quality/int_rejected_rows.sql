@@ -28,8 +28,7 @@ with unusable as (
         cast(null as varchar) as entity_key,
         'malformed_row' as rejection_reason,
         cast(null as decimal(28, 10)) as amount,
-        -- Nobody knows whose a line is that cannot be read: it may be an erased person's.
-        {{ 'cast(null as varchar)' if erased_persons_file() else 'raw_row' }} as raw_row
+        raw_row
     from {{ ref('int_malformed_rows_unioned') }}
 
 ),
