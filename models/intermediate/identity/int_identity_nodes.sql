@@ -28,10 +28,7 @@ ties as (
 
 sessions as (
 
-    -- Not int_sessions: putting every session in the order of its deliveries again would cost more
-    -- than all the rest, and changes no cookie's first session.
-    select * from {{ ref('int_sessions_checked') }}
-    where rejection_reason is null
+    select * from {{ ref('int_sessions') }}
 
 ),
 
