@@ -7,6 +7,30 @@
     list_filter([{{ columns | join(', ') }}], lambda each: each is not null)
 {%- endmacro %}
 
+{#-
+  Aggregate: a column of whole numbers from 0 to 999,999 as a list, in the order of another of whole
+  numbers. Both are packed into one number, which sorts in a quarter of the time.
+-#}
+{% macro ordered_list_of_numbers(column, order) -%}
+    {{ return(adapter.dispatch('ordered_list_of_numbers', 'tributary')(column, order)) }}
+{%- endmacro %}
+
+{% macro default__ordered_list_of_numbers(column, order) -%}
+    list_transform(
+        list_sort(list({{ order }} * 1000000::bigint + {{ column }})),
+        lambda each: cast(each % 1000000 as integer)
+    )
+{%- endmacro %}
+
+{#- A list of numbers from 1 as a list of what stands at these places of another list. -#}
+{% macro named_list(numbers, names) -%}
+    {{ return(adapter.dispatch('named_list', 'tributary')(numbers, names)) }}
+{%- endmacro %}
+
+{% macro default__named_list(numbers, names) -%}
+    list_transform({{ numbers }}, lambda each: {{ names }}[each])
+{%- endmacro %}
+
 {#- Aggregate: the values of a column as a list, in the order of another. -#}
 {% macro ordered_list(column, order) -%}
     {{ return(adapter.dispatch('ordered_list', 'tributary')(column, order)) }}

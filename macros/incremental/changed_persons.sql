@@ -6,8 +6,8 @@
 {#- Every model by person: int_person_states comes after all of them. -#}
 {% macro models_by_person() %}
     {{ return([
-        'int_journey_touchpoints', 'int_open_journey_touchpoints', 'int_paths',
-        'int_rule_based_credits', 'int_ihc_memberships', 'int_ihc_credits'
+        'int_touches', 'int_journey_touchpoints', 'int_paths', 'int_rule_based_credits',
+        'int_ihc_memberships', 'int_ihc_credits'
     ]) }}
 {% endmacro %}
 
@@ -32,8 +32,7 @@
 {% macro last_person_states() %}
     {%- set states = person_states() if execute -%}
     select
-        source,
-        person_id,
+        person_key,
         fingerprint
     from {{ states or ref('int_person_fingerprints') }}
     {%- if not states %}
@@ -63,12 +62,7 @@
 -#}
 {% macro is_of_changed_person() -%}
     {%- if not execute or (this and is_incremental()) -%}
-        (source, person_id) in (
-            select
-                source,
-                person_id
-            from {{ ref('int_changed_persons') }}
-        )
+        person_key in (select person_key from {{ ref('int_changed_persons') }})
     {%- else -%}
         true
     {%- endif -%}
@@ -78,12 +72,7 @@
 {% macro get_incremental_changed_persons_sql(arguments) %}
     {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
     delete from {{ arguments.target_relation }}
-    where (source, person_id) in (
-        select
-            source,
-            person_id
-        from {{ ref('int_changed_persons') }}
-    );
+    where person_key in (select person_key from {{ ref('int_changed_persons') }});
     insert into {{ arguments.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arguments.temp_relation }}
 {% endmacro %}
@@ -102,9 +91,9 @@
         {% if is_for_most or flags.FULL_REFRESH %}
             {% do adapter.drop_relation(states) %}
         {% else %}
-            {% set changed = '(select source, person_id from ' ~ this ~ ')' %}
-            delete from {{ states }} where (source, person_id) in {{ changed }};
-            insert into {{ states }} (source, person_id) {{ changed }};
+            {% set changed = '(select person_key from ' ~ this ~ ')' %}
+            delete from {{ states }} where person_key in {{ changed }};
+            insert into {{ states }} (person_key) {{ changed }};
         {% endif %}
     {% endif %}
 {% endmacro %}

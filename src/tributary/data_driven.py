@@ -581,7 +581,7 @@ def read_person_days(rows: pa.Table, touches: pa.Table) -> dict[str, PersonDays]
     Parameters
     ----------
     rows
-        Columns conversion_type, source, person_day_id, person_id, is_conversion, weight, revenue,
+        Columns conversion_type, source, person_day_id, person_key, is_conversion, weight, revenue,
         days_at_risk and is_repeat; one row per type, source and id. Further columns are ignored.
     touches
         Columns conversion_type, source, person_day_id, channel, is_behaviour and one column
@@ -621,7 +621,7 @@ def read_person_days(rows: pa.Table, touches: pa.Table) -> dict[str, PersonDays]
         is_touched = np.zeros((n, len(names)), dtype=bool)
         is_touched[place] = True
         source = part["source"].combine_chunks().dictionary_encode().indices.to_numpy()
-        person = part["person_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+        person = part["person_key"].combine_chunks().dictionary_encode().indices.to_numpy()
         _, of_source = np.unique(
             source.astype(np.int64) * (int(person.max(initial=0)) + 1) + person,
             return_inverse=True,

@@ -88,7 +88,7 @@ def tables(data: PersonDays, seed: int | None = None) -> tuple[pa.Table, pa.Tabl
             "conversion_type": ["purchase"] * n,
             "source": ["s"] * n,
             "person_day_id": ids,
-            "person_id": [f"p{person}" for person in data.person],
+            "person_key": [int(person) for person in data.person],
             "is_conversion": data.is_conversion,
             "weight": data.weight,
             "revenue": data.revenue,

@@ -127,6 +127,13 @@ TAMPERING = {
         "('demo', 'call', 'k', 'u', true, true, 'phone', true), "
         "('demo', 'call', 'l', 'v', false, true, 'phone', false)",
     ],
+    "assert_person_keys_are_unique": [
+        "insert into marts.dim_persons select * from marts.dim_persons limit 1",
+    ],
+    "touches_of_persons_are_all_touches": ["delete from intermediate.int_touches"],
+    "primary_key_int_touchpoints": [
+        "update intermediate.int_touchpoints set touchpoint_key = 1",
+    ],
     "persons_have_every_touchpoint": ["delete from marts.dim_persons"],
     "persons_have_all_revenue": ["update marts.dim_persons set revenue = revenue + 1"],
     "persons_have_all_that_was_billed": ["update marts.dim_persons set billed = billed + 1"],

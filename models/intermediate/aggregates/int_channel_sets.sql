@@ -6,17 +6,44 @@ with paths as (
 
 ),
 
-final as (
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
+names as (
+
+    select {{ ordered_list('channel', 'channel_key') }} as channel_names
+    from channels
+
+),
+
+counted as (
 
     select
         path_end_date,
         conversion_type,
-        channel_set,
+        channel_key_set,
         cast(count(case when is_converted then 1 end) as bigint) as conversions,
         cast(sum(revenue) as decimal(38, 10)) as revenue,
         cast(count(case when not is_converted then 1 end) as bigint) as open_journeys
     from paths
-    group by path_end_date, conversion_type, channel_set
+    group by path_end_date, conversion_type, channel_key_set
+
+),
+
+final as (
+
+    select
+        counted.path_end_date,
+        counted.conversion_type,
+        {{ named_list('counted.channel_key_set', 'names.channel_names') }} as channel_set,
+        counted.conversions,
+        counted.revenue,
+        counted.open_journeys
+    from counted
+    cross join names
 
 )
 

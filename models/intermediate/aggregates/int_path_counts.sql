@@ -6,19 +6,47 @@ with paths as (
 
 ),
 
-final as (
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
+names as (
+
+    select {{ ordered_list('channel', 'channel_key') }} as channel_names
+    from channels
+
+),
+
+counted as (
 
     select
         path_end_date,
         conversion_type,
-        channels,
+        channel_keys,
         cast(count(case when is_converted then 1 end) as bigint) as conversions,
         cast(sum(revenue) as decimal(38, 10)) as revenue,
         cast(count(case when not is_converted then 1 end) as bigint) as open_journeys,
         coalesce({{ exact_sum('case when is_converted then path_days end') }}, 0)
             as days_to_conversion
     from paths
-    group by path_end_date, conversion_type, channels
+    group by path_end_date, conversion_type, channel_keys
+
+),
+
+final as (
+
+    select
+        counted.path_end_date,
+        counted.conversion_type,
+        {{ named_list('counted.channel_keys', 'names.channel_names') }} as channels,
+        counted.conversions,
+        counted.revenue,
+        counted.open_journeys,
+        counted.days_to_conversion
+    from counted
+    cross join names
 
 )
 

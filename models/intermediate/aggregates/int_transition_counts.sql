@@ -4,6 +4,8 @@
 -- carried by the step into (conversion) alone.
 {%- set earlier_states = ['state_4', 'state_3', 'state_2', 'state_1'][5 - markov_max_order():] %}
 {%- set states = earlier_states + ['state_0'] %}
+{#- Channels are their keys, from 1; the other states are numbers that no channel has. -#}
+{%- set at_start, at_conversion, at_null = 0, -1, -2 %}
 
 with paths as (
 
@@ -14,6 +16,19 @@ with paths as (
 
 ),
 
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
+names as (
+
+    select {{ ordered_list('channel', 'channel_key') }} as channel_names
+    from channels
+
+),
+
 placed as (
 
     select
@@ -21,9 +36,9 @@ placed as (
         conversion_type,
         person_group,
         is_converted,
-        channels,
+        channel_keys,
         revenue,
-        {{ each_of_list(places_of_list('channels')) }} as place
+        {{ each_of_list(places_of_list('channel_keys')) }} as place
     from paths
 
 ),
@@ -38,13 +53,13 @@ steps as (
         {%- for state in earlier_states %}
         case
             when place > {{ loop.revindex }}
-                then {{ value_of_list('channels', 'place - ' ~ loop.revindex) }}
+                then {{ value_of_list('channel_keys', 'place - ' ~ loop.revindex) }}
         end as {{ state }},
         {%- endfor %}
-        {{ value_of_list('channels', 'place') }} as state_0,
+        {{ value_of_list('channel_keys', 'place') }} as state_0,
         coalesce(
-            {{ value_of_list('channels', 'place + 1') }},
-            case when is_converted then '(conversion)' else '(null)' end
+            {{ value_of_list('channel_keys', 'place + 1') }},
+            case when is_converted then {{ at_conversion }} else {{ at_null }} end
         ) as to_state
     from placed
     union all
@@ -56,8 +71,8 @@ steps as (
         {%- for state in earlier_states %}
         null as {{ state }},
         {%- endfor %}
-        '(start)' as state_0,
-        {{ value_of_list('channels', 1) }} as to_state
+        {{ at_start }} as state_0,
+        {{ value_of_list('channel_keys', 1) }} as to_state
     from paths
 
 ),
@@ -71,9 +86,33 @@ counted as (
         {{ states | join(', ') }},
         to_state,
         count(*) as transitions,
-        sum(case when to_state = '(conversion)' then revenue else 0 end) as revenue
+        sum(case when to_state = {{ at_conversion }} then revenue else 0 end) as revenue
     from steps
     group by path_end_date, conversion_type, person_group, {{ states | join(', ') }}, to_state
+
+),
+
+named as (
+
+    select
+        counted.path_end_date,
+        counted.conversion_type,
+        counted.person_group,
+        {%- for state in states %}
+        case
+            when counted.{{ state }} = {{ at_start }} then '(start)'
+            else {{ value_of_list('names.channel_names', 'counted.' ~ state) }}
+        end as {{ state }},
+        {%- endfor %}
+        case counted.to_state
+            when {{ at_conversion }} then '(conversion)'
+            when {{ at_null }} then '(null)'
+            else {{ value_of_list('names.channel_names', 'counted.to_state') }}
+        end as to_state,
+        counted.transitions,
+        counted.revenue
+    from counted
+    cross join names
 
 ),
 
@@ -87,7 +126,7 @@ final as (
         to_state,
         cast(transitions as bigint) as transitions,
         cast(revenue as decimal(38, 10)) as revenue
-    from counted
+    from named
 
 )
 

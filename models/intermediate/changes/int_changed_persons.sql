@@ -1,5 +1,5 @@
--- grain: one row per source and person who is not as the last build that ended well has left them:
--- new, changed or gone.
+-- grain: one row per person who is not as the last build that ended well has left them: new,
+-- changed or gone.
 {{ config(post_hook="{{ forget_changed_persons() }}") }}
 
 with fingerprints as (
@@ -16,14 +16,10 @@ person_states as (
 
 final as (
 
-    select
-        coalesce(fingerprints.source, person_states.source) as source,
-        coalesce(fingerprints.person_id, person_states.person_id) as person_id
+    select coalesce(fingerprints.person_key, person_states.person_key) as person_key
     from fingerprints
     full outer join person_states
-        on
-            fingerprints.source = person_states.source
-            and fingerprints.person_id = person_states.person_id
+        on fingerprints.person_key = person_states.person_key
     -- Who is gone has no fingerprint, and who was begun and not ended has none in the states.
     where
         fingerprints.fingerprint is null

@@ -1,4 +1,4 @@
--- grain: one row per source and person with a touchpoint or a conversion by the end of the
+-- grain: one row per person with a touchpoint or a conversion by the end of the
 -- reporting period. fingerprint follows from all that models by person read of the person, and
 -- from nothing else. Not additive.
 {%- set definition = definition_of_persons() %}
@@ -39,10 +39,10 @@ facts as (
 
     select
         touchpoints.source,
-        touchpoints.person_id,
+        touchpoints.person_key,
         {{ row_hash([
-            "'touchpoint'", 'touchpoints.touchpoint_id', 'touchpoints.channel',
-            'channels.channel_group', 'channels.is_paid', 'touchpoints.campaign',
+            "'touchpoint'", 'touchpoints.touchpoint_key', 'channels.channel_key',
+            'touchpoints.channel', 'channels.channel_group', 'channels.is_paid', 'touchpoints.campaign',
             'touchpoints.holder_engagement', 'touchpoints.closer_engagement',
             'touchpoints.impression_interaction', 'touchpoints.touched_at'
         ]) }} as fact_hash
@@ -52,7 +52,7 @@ facts as (
     union all
     select
         source,
-        person_id,
+        person_key,
         {{ row_hash([
             "'conversion'", 'conversion_id', 'conversion_type', 'revenue_center', 'revenue',
             'converted_at'
@@ -61,7 +61,7 @@ facts as (
     union all
     select
         conversions.source,
-        conversions.person_id,
+        conversions.person_key,
         {{ row_hash([
             "'answer'", 'service_credits.conversion_id', 'service_credits.touchpoint_id',
             'service_credits.initializer', 'service_credits.holder', 'service_credits.closer',
@@ -79,11 +79,11 @@ persons as (
 
     select
         source,
-        person_id,
+        person_key,
         count(*) as facts,
         sum(fact_hash) as facts_hash
     from facts
-    group by source, person_id
+    group by source, person_key
 
 ),
 
@@ -101,8 +101,7 @@ reachable as (
 final as (
 
     select
-        persons.source,
-        persons.person_id,
+        persons.person_key,
         {{ row_hash([
             "'" ~ definition ~ "'", 'reachable.conversion_types', 'persons.facts',
             'persons.facts_hash'

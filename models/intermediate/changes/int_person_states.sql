@@ -1,4 +1,4 @@
--- grain: one row per source and person. fingerprint says as what the rows of the person in all
+-- grain: one row per person. fingerprint says as what the rows of the person in all
 -- models by person are right; null where they may not be. Not additive.
 {%- for name in models_by_person() %}
 -- depends_on: {{ ref(name) }}
@@ -18,8 +18,7 @@ with fingerprints as (
 final as (
 
     select
-        source,
-        person_id,
+        person_key,
         fingerprint
     from fingerprints
 

@@ -1,4 +1,5 @@
--- grain: one row per channel that has touchpoints or spend.
+-- grain: one row per channel that has touchpoints or spend. channel_key numbers them in the order
+-- of their names: tables that grow with traffic carry it in place of the name.
 with touchpoints as (
 
     select * from {{ ref('int_touchpoints') }}
@@ -45,6 +46,7 @@ final as (
 
     select
         aggregated.channel,
+        cast(row_number() over (order by aggregated.channel) as integer) as channel_key,
         coalesce(channel_groups.channel_group, '(ungrouped)') as channel_group,
         coalesce(channel_groups.is_paid, aggregated.spend > 0) as is_paid
     from aggregated

@@ -118,7 +118,7 @@ valued as (
 
 ),
 
-final as (
+delivered_and_made as (
 
     select
         source,
@@ -141,6 +141,16 @@ final as (
         cast(revenue as decimal(28, 10)) as revenue,
         converted_at
     from valued
+
+),
+
+final as (
+
+    select
+        *,
+        {{ row_key('source', 'conversion_id') }} as conversion_key,
+        {{ row_key('source', 'person_id') }} as person_key
+    from delivered_and_made
 
 )
 

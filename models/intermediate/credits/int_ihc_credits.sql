@@ -93,7 +93,7 @@ multiplied as (
         memberships.source,
         memberships.conversion_id,
         memberships.touchpoint_id,
-        memberships.person_id,
+        memberships.person_key,
         memberships.initializer_membership
         * coalesce(channel_factors.initializer_factor, 1) as initializer_membership,
         memberships.holder_membership
@@ -117,7 +117,7 @@ phases as (
         source,
         conversion_id,
         touchpoint_id,
-        person_id,
+        person_key,
         {{ share_of_phase('initializer_membership') }} as initializer,
         {{ share_of_phase('holder_membership') }} as holder,
         {{ share_of_phase('closer_membership') }} as closer
@@ -131,7 +131,7 @@ chosen as (
         phases.source,
         phases.conversion_id,
         phases.touchpoint_id,
-        phases.person_id,
+        phases.person_key,
         answers.ihc as service_ihc,
         coalesce(answers.initializer, phases.initializer) as initializer,
         coalesce(answers.holder, phases.holder) as holder,
@@ -178,7 +178,7 @@ final as (
         source,
         conversion_id,
         touchpoint_id,
-        person_id,
+        person_key,
         is_from_service,
         initializer,
         holder,

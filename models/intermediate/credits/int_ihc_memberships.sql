@@ -39,7 +39,7 @@ timed as (
         source,
         conversion_id,
         touchpoint_id,
-        person_id,
+        person_key,
         touch_number,
         case when holder_engagement then 1.0 else 0.0 end as is_holding,
         case
@@ -68,7 +68,7 @@ on_curves as (
         timed.source,
         timed.conversion_id,
         timed.touchpoint_id,
-        timed.person_id,
+        timed.person_key,
         timed.is_holding,
         cast(
             case
@@ -116,7 +116,7 @@ final as (
         source,
         conversion_id,
         touchpoint_id,
-        person_id,
+        person_key,
         initializer_membership,
         cast(
             is_holding * (

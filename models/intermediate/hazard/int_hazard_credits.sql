@@ -15,12 +15,6 @@ journey_windows as (
 
 ),
 
-touchpoints as (
-
-    select * from {{ ref('int_hazard_touchpoints') }}
-
-),
-
 coefficients as (
 
     select * from {{ ref('int_hazard_coefficients') }}
@@ -89,16 +83,12 @@ aged as (
         journey_touchpoints.touchpoint_id,
         journey_touchpoints.conversion_type,
         journey_touchpoints.journey_length,
-        touchpoints.channel,
-        touchpoints.ordinal,
+        journey_touchpoints.channel,
+        journey_touchpoints.ordinal,
         case when journey_windows.previous_converted_at is null then 0 else 1 end as risk_ordinal,
         {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
             as age_days
     from journey_touchpoints
-    inner join touchpoints
-        on
-            journey_touchpoints.source = touchpoints.source
-            and journey_touchpoints.touchpoint_id = touchpoints.touchpoint_id
     inner join journey_windows
         on
             journey_touchpoints.source = journey_windows.source

@@ -13,20 +13,9 @@ journey_touchpoints as (
 
 ),
 
-touchpoints as (
-
-    select * from {{ ref('int_hazard_touchpoints') }}
-
-),
-
 people as (
 
-    select
-        source,
-        person_id,
-        min(touched_at) as entered_at
-    from touchpoints
-    group by source, person_id
+    select * from {{ ref('int_touched_persons') }}
 
 ),
 
@@ -36,6 +25,7 @@ at_risk as (
     select
         journey_windows.source,
         journey_windows.conversion_id,
+        journey_windows.conversion_key,
         journey_windows.conversion_type,
         journey_windows.previous_converted_at is not null as is_repeat,
         row_number() over (
@@ -49,8 +39,7 @@ at_risk as (
     from journey_windows
     inner join people
         on
-            journey_windows.source = people.source
-            and journey_windows.person_id = people.person_id
+            journey_windows.person_key = people.person_key
             and journey_windows.converted_at
             {{ '>=' if include_touch_at_conversion() else '>' }} people.entered_at
 
@@ -72,19 +61,14 @@ touched as (
         sampled.source,
         sampled.conversion_id,
         sampled.conversion_type,
-        touchpoints.channel,
-        touchpoints.ordinal,
+        journey_touchpoints.channel,
+        journey_touchpoints.ordinal,
         {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
             as age_days
     from sampled
     inner join journey_touchpoints
         on
-            sampled.source = journey_touchpoints.source
-            and sampled.conversion_id = journey_touchpoints.conversion_id
-    inner join touchpoints
-        on
-            journey_touchpoints.source = touchpoints.source
-            and journey_touchpoints.touchpoint_id = touchpoints.touchpoint_id
+            sampled.conversion_key = journey_touchpoints.conversion_key
 
 ),
 

@@ -11,9 +11,15 @@ prompts as (
 
 ),
 
-touchpoints as (
+touches as (
 
-    select * from {{ ref('int_hazard_touchpoints') }}
+    select * from {{ ref('int_touches') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
 
 ),
 
@@ -27,18 +33,12 @@ followed as (
 
     -- A person's first touch finds nothing, and that person is not at risk before it.
     select
-        channel,
-        1.0 - avg(case when touch_number = 1 then 1.0 else 0.0 end) as followed_share
-    from (
-        select
-            channel,
-            row_number() over (
-                partition by source, person_id
-                order by touched_at, touchpoint_id
-            ) as touch_number
-        from touchpoints
-    ) as numbered
-    group by channel
+        channels.channel,
+        1.0 - avg(case when touches.touch_number = 1 then 1.0 else 0.0 end) as followed_share
+    from touches
+    inner join channels
+        on touches.channel_key = channels.channel_key
+    group by channels.channel
 
 ),
 

@@ -4,9 +4,21 @@
 -- daily sums alone, so a new day changes no earlier row.
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
-with touchpoints as (
+with touches as (
 
-    select * from {{ ref('int_hazard_touchpoints') }}
+    select * from {{ ref('int_touches') }}
+
+),
+
+touched_persons as (
+
+    select * from {{ ref('int_touched_persons') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
 
 ),
 
@@ -28,50 +40,60 @@ conversions as (
 used_up as (
 
     select
-        touchpoints.source,
-        touchpoints.touchpoint_id,
+        touches.touchpoint_key,
         conversions.conversion_type,
         min(conversions.converted_at) as used_up_at
-    from touchpoints
+    from touches
     inner join conversions
         on
-            touchpoints.source = conversions.source
-            and touchpoints.person_id = conversions.person_id
-            and conversions.converted_at {{ at_conversion }} touchpoints.touched_at
-    group by touchpoints.source, touchpoints.touchpoint_id, conversions.conversion_type
+            touches.person_key = conversions.person_key
+            and conversions.converted_at {{ at_conversion }} touches.touched_at
+    group by touches.touchpoint_key, conversions.conversion_type
 
 ),
 {%- endif %}
+
+reachable as (
+
+    -- What people of a source can reach.
+    select
+        touched_persons.person_key,
+        touched_persons.entered_at,
+        conversion_types.conversion_type
+    from touched_persons
+    inner join conversion_types
+        on touched_persons.source = conversion_types.source
+
+),
 
 lasting as (
 
     -- What ends a touch: null where nothing does.
     select
-        conversion_types.conversion_type,
-        touchpoints.channel,
-        touchpoints.ordinal,
-        touchpoints.touched_at,
+        reachable.conversion_type,
+        touches.channel_key,
+        touches.ordinal,
+        touches.touched_at,
         {%- if journey_scope() == 'since_last_conversion' and lookback_days() %}
         least(
             used_up.used_up_at,
-            {{ days_later('touchpoints.touched_at', lookback_days()) }}
+            {{ days_later('touches.touched_at', lookback_days()) }}
         ) as ends_at
         {%- elif journey_scope() == 'since_last_conversion' %}
         used_up.used_up_at as ends_at
         {%- elif lookback_days() %}
-        {{ days_later('touchpoints.touched_at', lookback_days()) }} as ends_at
+        {{ days_later('touches.touched_at', lookback_days()) }} as ends_at
         {%- else %}
         cast(null as timestamp) as ends_at
         {%- endif %}
-    from touchpoints
-    inner join conversion_types
-        on touchpoints.source = conversion_types.source
+    from touches
+    inner join reachable
+        on touches.person_key = reachable.person_key
     {%- if journey_scope() == 'since_last_conversion' %}
     left join used_up
         on
-            touchpoints.source = used_up.source
-            and touchpoints.touchpoint_id = used_up.touchpoint_id
-            and conversion_types.conversion_type = used_up.conversion_type
+            touches.touchpoint_key = used_up.touchpoint_key
+            and reachable.conversion_type = used_up.conversion_type
     {%- endif %}
 
 ),
@@ -81,7 +103,7 @@ touch_impulses as (
     select
         cast(touched_at as date) as impulse_date,
         conversion_type,
-        channel,
+        channel_key,
         ordinal,
         1 as impulse,
         cast(0 as double) as age_days,
@@ -91,7 +113,7 @@ touch_impulses as (
     select
         cast(ends_at as date) as impulse_date,
         conversion_type,
-        channel,
+        channel_key,
         ordinal,
         -1 as impulse,
         {{ days_between('touched_at', 'ends_at') }} as age_days,
@@ -106,7 +128,7 @@ faded as (
     select
         impulse_date,
         conversion_type,
-        channel,
+        channel_key,
         ordinal,
         {%- for decay in hazard_decays() %}
         {{ exact_sum('impulse * ' ~ faded('age_days', decay.days)) }}
@@ -116,48 +138,33 @@ faded as (
         {%- endfor %}
         count(*) as impulses
     from touch_impulses
-    group by impulse_date, conversion_type, channel, ordinal
-
-),
-
-people as (
-
-    select
-        source,
-        person_id,
-        min(touched_at) as entered_at
-    from touchpoints
-    group by source, person_id
+    group by impulse_date, conversion_type, channel_key, ordinal
 
 ),
 
 first_conversions as (
 
     select
-        source,
-        person_id,
+        person_key,
         conversion_type,
         min(converted_at) as first_converted_at
     from conversions
-    group by source, person_id, conversion_type
+    group by person_key, conversion_type
 
 ),
 
 at_risk as (
 
     select
-        conversion_types.conversion_type,
-        people.entered_at,
+        reachable.conversion_type,
+        reachable.entered_at,
         first_conversions.first_converted_at,
-        greatest(first_conversions.first_converted_at, people.entered_at) as moved_at
-    from people
-    inner join conversion_types
-        on people.source = conversion_types.source
+        greatest(first_conversions.first_converted_at, reachable.entered_at) as moved_at
+    from reachable
     left join first_conversions
         on
-            people.source = first_conversions.source
-            and people.person_id = first_conversions.person_id
-            and conversion_types.conversion_type = first_conversions.conversion_type
+            reachable.person_key = first_conversions.person_key
+            and reachable.conversion_type = first_conversions.conversion_type
 
 ),
 
@@ -193,14 +200,16 @@ final as (
 
     {%- for decay in hazard_decays() %}
     select
-        impulse_date,
-        conversion_type,
-        channel,
-        ordinal,
+        faded.impulse_date,
+        faded.conversion_type,
+        channels.channel,
+        faded.ordinal,
         {{ decay.days }} as decay_days,
-        left_{{ decay.days }} as mass_at_midnight,
-        {{ decay.days }} * (mass_{{ decay.days }} - left_{{ decay.days }}) as exposure
+        faded.left_{{ decay.days }} as mass_at_midnight,
+        {{ decay.days }} * (faded.mass_{{ decay.days }} - faded.left_{{ decay.days }}) as exposure
     from faded
+    inner join channels
+        on faded.channel_key = channels.channel_key
     union all
     {%- endfor %}
     select

@@ -1,7 +1,7 @@
 -- grain: one row: the time that is observed, from opens_at (null: the first touch) until ends_at.
-with touchpoints as (
+with touched_persons as (
 
-    select * from {{ ref('int_hazard_touchpoints') }}
+    select * from {{ ref('int_touched_persons') }}
 
 ),
 
@@ -14,8 +14,8 @@ conversions as (
 
 last_days as (
 
-    select max(cast(touched_at as date)) as last_date
-    from touchpoints
+    select max(cast(last_touched_at as date)) as last_date
+    from touched_persons
     union all
     select max(cast(converted_at as date)) as last_date
     from conversions

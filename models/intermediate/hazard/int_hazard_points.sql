@@ -4,9 +4,21 @@
 -- less there.
 {%- set effect_decays = hazard_decays() | rejectattr('is_interest') | list %}
 
-with touchpoints as (
+with touches as (
 
-    select * from {{ ref('int_hazard_touchpoints') }}
+    select * from {{ ref('int_touches') }}
+
+),
+
+touched_persons as (
+
+    select * from {{ ref('int_touched_persons') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
 
 ),
 
@@ -31,14 +43,13 @@ observed as (
 entered as (
 
     select
-        touchpoints.source,
-        touchpoints.person_id,
-        count(*) as touches,
-        greatest(min(touchpoints.touched_at), max(observed.opens_at)) as begins_at,
-        max(observed.ends_at) as ends_at
-    from touchpoints
+        touched_persons.source,
+        touched_persons.person_key,
+        touched_persons.touches,
+        observed.ends_at,
+        greatest(touched_persons.entered_at, observed.opens_at) as begins_at
+    from touched_persons
     cross join observed
-    group by touchpoints.source, touchpoints.person_id
 
 ),
 
@@ -46,7 +57,7 @@ people as (
 
     select
         source,
-        person_id,
+        person_key,
         begins_at,
         ends_at,
         {{ days_between('begins_at', 'ends_at') }} as days_at_risk,
@@ -74,17 +85,16 @@ person_moments as (
     -- Anywhere in the person's time, with equal chances. Draws that nobody can have are left out
     -- before anything is hashed.
     select
-        people.source,
-        people.person_id,
-        concat('p', draws.draw, '/', people.person_id) as moment_id,
-        {{ hashed_uniform("concat('time ', draw, people.source, '/', people.person_id)") }}
+        people.person_key,
+        concat('p', draws.draw, '/', people.person_key) as moment_id,
+        {{ uniform_hash('time', ['draws.draw', 'people.person_key']) }}
         * people.days_at_risk as days_after,
         people.begins_at as starts_at
     from people
     inner join draws
         on
             people.moments_per_person > draws.draw
-            and {{ hashed_uniform("concat('draw ', draw, people.source, '/', people.person_id)") }}
+            and {{ uniform_hash('draw', ['draws.draw', 'people.person_key']) }}
             < people.moments_per_person - draws.draw
 
 ),
@@ -100,8 +110,7 @@ crowded as (
 
     -- Few: the other touches are not joined to their persons.
     select
-        people.source,
-        people.person_id,
+        people.person_key,
         people.moments_per_touch
     from people
     cross join touch_rates
@@ -112,21 +121,18 @@ crowded as (
 touch_draws as (
 
     select
-        touchpoints.source,
-        touchpoints.person_id,
-        concat('t', touchpoints.touchpoint_id) as moment_id,
-        {{ hashed_uniform("concat('time ', touchpoints.source, '/', touchpoint_id)") }} as u_time,
-        {{ hashed_uniform("concat('life ', touchpoints.source, '/', touchpoint_id)") }} as u_life,
-        touchpoints.touched_at
-    from touchpoints
+        touches.person_key,
+        concat('t', touches.touchpoint_key) as moment_id,
+        {{ uniform_hash('time', ['touches.touchpoint_key']) }} as u_time,
+        {{ uniform_hash('life', ['touches.touchpoint_key']) }} as u_life,
+        touches.touched_at
+    from touches
     cross join touch_rates
     left join crowded
-        on
-            touchpoints.source = crowded.source
-            and touchpoints.person_id = crowded.person_id
+        on touches.person_key = crowded.person_key
     where
         -- A quotient, so that no engine sorts all touches in order to compare them with one number.
-        {{ hashed_uniform("concat('draw ', touchpoints.source, '/', touchpoint_id)") }}
+        {{ uniform_hash('draw', ['touches.touchpoint_key']) }}
         / coalesce(crowded.moments_per_touch, touch_rates.moments_per_touch) < 1
 
 ),
@@ -135,8 +141,7 @@ touch_moments as (
 
     -- After a touch, as long as an effect may last.
     select
-        source,
-        person_id,
+        person_key,
         moment_id,
         -ln(1.0 - u_time) * case
             {%- for decay in effect_decays %}
@@ -148,26 +153,28 @@ touch_moments as (
 
 ),
 
+sampled as (
+
+    select * from person_moments
+    union all
+    select * from touch_moments
+
+),
+
 moments as (
 
     select
-        sampled.source,
-        sampled.person_id,
+        people.source,
+        people.person_key,
         sampled.moment_id,
         people.moments_per_touch,
         least(people.moments_per_person, 20.0) / people.days_at_risk as moments_per_day,
         {{ days_later('sampled.starts_at', 'sampled.days_after') }} as happened_at,
         people.begins_at,
         people.ends_at
-    from (
-        select * from person_moments
-        union all
-        select * from touch_moments
-    ) as sampled
+    from sampled
     inner join people
-        on
-            sampled.source = people.source
-            and sampled.person_id = people.person_id
+        on sampled.person_key = people.person_key
 
 ),
 
@@ -189,8 +196,7 @@ last_conversions as (
     from within_time
     inner join conversions
         on
-            within_time.source = conversions.source
-            and within_time.person_id = conversions.person_id
+            within_time.person_key = conversions.person_key
             and within_time.happened_at > conversions.converted_at
     group by within_time.source, within_time.moment_id, conversions.conversion_type
 
@@ -205,22 +211,21 @@ aged as (
         within_time.moments_per_touch,
         within_time.happened_at,
         conversion_types.conversion_type,
-        touchpoints.channel,
-        touchpoints.ordinal,
+        touches.channel_key,
+        touches.ordinal,
         last_conversions.last_converted_at is not null as is_repeat,
-        {{ days_between('touchpoints.touched_at', 'within_time.happened_at') }} as age_days,
-        touchpoints.touched_at >= greatest(
+        {{ days_between('touches.touched_at', 'within_time.happened_at') }} as age_days,
+        touches.touched_at >= greatest(
             {{ lookback_opening('within_time.happened_at') }},
             {{ scope_opening('last_conversions.last_converted_at') }}
         ) as is_present
     from within_time
     inner join conversion_types
         on within_time.source = conversion_types.source
-    inner join touchpoints
+    inner join touches
         on
-            within_time.source = touchpoints.source
-            and within_time.person_id = touchpoints.person_id
-            and within_time.happened_at >= touchpoints.touched_at
+            within_time.person_key = touches.person_key
+            and within_time.happened_at >= touches.touched_at
     left join last_conversions
         on
             within_time.source = last_conversions.source
@@ -253,18 +258,20 @@ weighted as (
 faded as (
 
     select
-        source,
-        moment_id,
-        conversion_type,
-        channel,
-        ordinal,
+        aged.source,
+        aged.moment_id,
+        aged.conversion_type,
+        channels.channel,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
+        {{ exact_sum(faded('aged.age_days', decay.days)) }} as left_{{ decay.days }},
         {%- endfor %}
-        count(*) as touches
+        cast(aged.ordinal as integer) as ordinal
     from aged
-    where is_present
-    group by source, moment_id, conversion_type, channel, ordinal
+    inner join channels
+        on aged.channel_key = channels.channel_key
+    where aged.is_present
+    group by
+        aged.source, aged.moment_id, aged.conversion_type, channels.channel, aged.ordinal
 
 ),
 
@@ -278,7 +285,7 @@ final as (
         {%- for decay in hazard_decays() %}
         left_{{ decay.days }},
         {%- endfor %}
-        cast(ordinal as integer) as ordinal,
+        ordinal,
         cast(null as double) as weight
     from faded
     union all

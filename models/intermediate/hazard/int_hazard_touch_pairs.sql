@@ -2,9 +2,15 @@
 -- over sampled touches of the channel; not additive. Mass fades with a mean life of two days.
 {% set days = prompt_window_days() %}
 
-with touchpoints as (
+with touches as (
 
-    select * from {{ ref('int_hazard_touchpoints') }}
+    select * from {{ ref('int_touches') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
 
 ),
 
@@ -14,48 +20,48 @@ conversions as (
 
 ),
 
-numbered as (
+touch_counts as (
 
     select
-        *,
-        count(*) over (partition by channel) as touches
-    from touchpoints
+        channel_key,
+        count(*) as touches
+    from touches
+    group by channel_key
 
 ),
 
-channel_count as (
+rates as (
 
-    select count(distinct channel) as channels from touchpoints
+    -- As many touches of every channel, about.
+    select
+        channel_key,
+        {{ prompt_sampled_touches() }}.0 / count(*) over () / touches as sampled_share
+    from touch_counts
 
 ),
 
 sampled as (
 
     select
-        numbered.source,
-        numbered.touchpoint_id,
-        numbered.person_id,
-        numbered.channel,
-        numbered.touched_at
-    from numbered
-    cross join channel_count
-    where
-        {{ hashed_uniform("concat('follow ', source, '/', touchpoint_id)") }}
-        < {{ prompt_sampled_touches() }}.0 / channel_count.channels / numbered.touches
+        touches.touchpoint_key,
+        touches.person_key,
+        touches.channel_key,
+        touches.touched_at
+    from touches
+    inner join rates
+        on touches.channel_key = rates.channel_key
+    where {{ uniform_hash('follow', ['touches.touchpoint_key']) }} / rates.sampled_share < 1
 
 ),
 
 interrupted as (
 
     -- Who converts may stop, so that touches before have no counterpart after.
-    select distinct
-        sampled.source,
-        sampled.touchpoint_id
+    select distinct sampled.touchpoint_key
     from sampled
     inner join conversions
         on
-            sampled.source = conversions.source
-            and sampled.person_id = conversions.person_id
+            sampled.person_key = conversions.person_key
             and abs({{ days_between('sampled.touched_at', 'conversions.converted_at') }})
             <= {{ days }}
 
@@ -65,30 +71,26 @@ anchors as (
 
     select
         sampled.*,
-        interrupted.touchpoint_id is null as is_steady
+        interrupted.touchpoint_key is null as is_steady
     from sampled
     left join interrupted
-        on
-            sampled.source = interrupted.source
-            and sampled.touchpoint_id = interrupted.touchpoint_id
+        on sampled.touchpoint_key = interrupted.touchpoint_key
 
 ),
 
 aged as (
 
     select
-        anchors.source,
-        anchors.touchpoint_id,
-        anchors.channel,
+        anchors.touchpoint_key,
+        anchors.channel_key,
         anchors.is_steady,
-        other_touches.channel as other_channel,
+        other_touches.channel_key as other_channel_key,
         {{ days_between('other_touches.touched_at', 'anchors.touched_at') }} as days_before
     from anchors
-    inner join touchpoints as other_touches
+    inner join touches as other_touches
         on
-            anchors.source = other_touches.source
-            and anchors.person_id = other_touches.person_id
-            and anchors.channel != other_touches.channel
+            anchors.person_key = other_touches.person_key
+            and anchors.channel_key != other_touches.channel_key
     where
         abs({{ days_between('other_touches.touched_at', 'anchors.touched_at') }}) <= {{ days }}
 
@@ -97,11 +99,10 @@ aged as (
 found as (
 
     select
-        source,
-        touchpoint_id,
-        channel,
+        touchpoint_key,
+        channel_key,
         is_steady,
-        other_channel,
+        other_channel_key,
         {{ exact_sum(
             'case when days_before > 0 then ' ~ faded('days_before', 2) ~ ' else 0.0 end'
         ) }} as mass_before,
@@ -111,15 +112,15 @@ found as (
         sum(case when days_before > 0 and is_steady then 1 else 0 end) as touches_before,
         sum(case when days_before < 0 and is_steady then 1 else 0 end) as touches_after
     from aged
-    group by source, touchpoint_id, channel, is_steady, other_channel
+    group by touchpoint_key, channel_key, is_steady, other_channel_key
 
 ),
 
 summed as (
 
     select
-        channel,
-        other_channel,
+        channel_key,
+        other_channel_key,
         {{ exact_sum('mass_before') }} as mass_before,
         {{ exact_sum('mass_after') }} as mass_after,
         {{ exact_sum('mass_before * mass_before') }} as squared_mass_before,
@@ -129,18 +130,18 @@ summed as (
         sum(touches_after * touches_after) as squared_touches_after,
         sum(touches_before * touches_after) as touches_before_times_after
     from found
-    group by channel, other_channel
+    group by channel_key, other_channel_key
 
 ),
 
 daily as (
 
     select
-        channel,
+        channel_key,
         cast(touched_at as date) as touched_on,
         count(*) as touches
-    from touchpoints
-    group by channel, cast(touched_at as date)
+    from touches
+    group by channel_key, cast(touched_at as date)
 
 ),
 
@@ -148,8 +149,8 @@ expected as (
 
     -- By the volumes of the days alone: campaigns begin and end, and so do the data.
     select
-        daily.channel,
-        other_touches.channel as other_channel,
+        daily.channel_key,
+        other_touches.channel_key as other_channel_key,
         sum(
             case
                 when other_touches.touched_on = daily.touched_on then 0.5
@@ -167,39 +168,52 @@ expected as (
     from daily
     inner join daily as other_touches
         on
-            daily.channel != other_touches.channel
+            daily.channel_key != other_touches.channel_key
             and abs({{ days_between('other_touches.touched_on', 'daily.touched_on') }})
             <= {{ days }}
-    group by daily.channel, other_touches.channel
+    group by daily.channel_key, other_touches.channel_key
 
 ),
 
 anchor_counts as (
 
     select
-        channel,
+        channel_key,
         count(*) as sampled_touches,
         sum(case when is_steady then 1 else 0 end) as steady_touches
     from anchors
-    group by channel
+    group by channel_key
 
 ),
 
 final as (
 
     select
-        summed.*,
+        channels.channel,
+        other_channels.channel as other_channel,
+        summed.mass_before,
+        summed.mass_after,
+        summed.squared_mass_before,
+        summed.touches_before,
+        summed.touches_after,
+        summed.squared_touches_before,
+        summed.squared_touches_after,
+        summed.touches_before_times_after,
         anchor_counts.sampled_touches,
         anchor_counts.steady_touches,
         expected.expected_before,
         expected.expected_after
     from summed
     inner join anchor_counts
-        on summed.channel = anchor_counts.channel
+        on summed.channel_key = anchor_counts.channel_key
     inner join expected
         on
-            summed.channel = expected.channel
-            and summed.other_channel = expected.other_channel
+            summed.channel_key = expected.channel_key
+            and summed.other_channel_key = expected.other_channel_key
+    inner join channels
+        on summed.channel_key = channels.channel_key
+    inner join channels as other_channels
+        on summed.other_channel_key = other_channels.channel_key
 
 )
 

@@ -116,7 +116,7 @@ touchpoints as (
 
 ),
 
-final as (
+resolved as (
 
     select
         touchpoints.source,
@@ -144,6 +144,16 @@ final as (
             and touchpoints.traffic = traffic_channels.traffic
     -- What refers a customer may be an id that nobody has explained: then it is no touchpoint.
     where touchpoints.touchpoint_type != 'referral' or traffic_channels.channel is not null
+
+),
+
+final as (
+
+    select
+        *,
+        {{ row_key('source', 'touchpoint_id') }} as touchpoint_key,
+        {{ row_key('source', 'person_id') }} as person_key
+    from resolved
 
 )
 

@@ -9,6 +9,13 @@ with journey_windows as (
 
 ),
 
+touches as (
+
+    select * from {{ ref('int_touches') }}
+    where {{ is_of_changed_person() }}
+
+),
+
 touchpoints as (
 
     select * from {{ ref('int_touchpoints') }}
@@ -16,35 +23,58 @@ touchpoints as (
 
 ),
 
-final as (
+matched as (
 
     select
         journey_windows.source,
         journey_windows.conversion_id,
-        touchpoints.touchpoint_id,
         journey_windows.person_id,
+        journey_windows.conversion_key,
+        journey_windows.person_key,
         journey_windows.conversion_type,
+        journey_windows.converted_at,
+        touches.touchpoint_key,
+        touches.channel_key,
+        touches.ordinal,
+        row_number() over (
+            partition by journey_windows.conversion_key
+            order by touches.touch_number
+        ) as touch_number,
+        count(*) over (partition by journey_windows.conversion_key) as journey_length
+    from journey_windows
+    inner join touches
+        on
+            journey_windows.person_key = touches.person_key
+            and journey_windows.window_opens_at <= touches.touched_at
+            and journey_windows.converted_at {{ at_conversion }} touches.touched_at
+
+),
+
+final as (
+
+    select
+        matched.source,
+        matched.conversion_id,
+        touchpoints.touchpoint_id,
+        matched.person_id,
+        matched.conversion_key,
+        matched.touchpoint_key,
+        matched.person_key,
+        matched.channel_key,
+        matched.conversion_type,
         touchpoints.channel,
         touchpoints.campaign,
         touchpoints.holder_engagement,
         touchpoints.closer_engagement,
         touchpoints.impression_interaction,
         touchpoints.touched_at,
-        journey_windows.converted_at,
-        row_number() over (
-            partition by journey_windows.source, journey_windows.conversion_id
-            order by touchpoints.touched_at, touchpoints.touchpoint_id
-        ) as touch_number,
-        count(*) over (
-            partition by journey_windows.source, journey_windows.conversion_id
-        ) as journey_length
-    from journey_windows
+        matched.converted_at,
+        matched.ordinal,
+        matched.touch_number,
+        matched.journey_length
+    from matched
     inner join touchpoints
-        on
-            journey_windows.source = touchpoints.source
-            and journey_windows.person_id = touchpoints.person_id
-            and journey_windows.window_opens_at <= touchpoints.touched_at
-            and journey_windows.converted_at {{ at_conversion }} touchpoints.touched_at
+        on matched.touchpoint_key = touchpoints.touchpoint_key
 
 )
 

@@ -9,8 +9,7 @@ with conversions as (
 instants as (
 
     select distinct
-        source,
-        person_id,
+        person_key,
         conversion_type,
         converted_at
     from conversions
@@ -24,7 +23,7 @@ preceded as (
     select
         *,
         lag(converted_at) over (
-            partition by source, person_id, conversion_type
+            partition by person_key, conversion_type
             order by converted_at
         ) as previous_converted_at
     from instants
@@ -37,6 +36,8 @@ final as (
         conversions.source,
         conversions.conversion_id,
         conversions.person_id,
+        conversions.conversion_key,
+        conversions.person_key,
         conversions.conversion_type,
         conversions.revenue_center,
         conversions.revenue,
@@ -49,8 +50,7 @@ final as (
     from conversions
     inner join preceded
         on
-            conversions.source = preceded.source
-            and conversions.person_id = preceded.person_id
+            conversions.person_key = preceded.person_key
             and conversions.conversion_type = preceded.conversion_type
             and conversions.converted_at = preceded.converted_at
     where {{ in_reporting_period('conversions.converted_at') }}

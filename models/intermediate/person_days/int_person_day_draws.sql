@@ -5,10 +5,15 @@
 -- touch, where more can be learned. Everything is drawn by hash, so a build draws the same again.
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
-with touchpoints as (
+with touches as (
 
-    select * from {{ ref('int_touchpoints') }}
-    where {{ until_reporting_end('touched_at') }}
+    select * from {{ ref('int_touches') }}
+
+),
+
+people as (
+
+    select * from {{ ref('int_touched_persons') }}
 
 ),
 
@@ -40,8 +45,8 @@ conversion_types as (
 
 last_days as (
 
-    select max(cast(touched_at as date)) as last_date
-    from touchpoints
+    select max(cast(last_touched_at as date)) as last_date
+    from people
     union all
     select max(cast(converted_at as date)) as last_date
     from conversions
@@ -56,24 +61,12 @@ observed as (
 
 ),
 
-people as (
-
-    select
-        source,
-        person_id,
-        count(*) as touches,
-        min(touched_at) as entered_at
-    from touchpoints
-    group by source, person_id
-
-),
-
 at_risk as (
 
     -- A person is at risk from the first touch on, as far as the reporting period goes.
     select
         people.source,
-        people.person_id,
+        people.person_key,
         people.touches,
         people.entered_at,
         {%- if start_date() %}
@@ -122,8 +115,8 @@ amounts as (
 
 touch_counts as (
 
-    select count(*) as touches
-    from touchpoints
+    select sum(touches) as touches
+    from people
 
 ),
 
@@ -159,7 +152,7 @@ paced as (
 
     select
         lasting.source,
-        lasting.person_id,
+        lasting.person_key,
         lasting.entered_at,
         lasting.begins_at,
         lasting.ended_at,
@@ -176,21 +169,18 @@ drawn_over_time as (
 
     -- Whole numbers of instants whose mean is rate x days.
     select
-        paced.source,
-        paced.person_id,
-        concat('time/', paced.person_id, '/', cast(numbers.draw_number as varchar))
-            as person_day_id,
+        paced.person_key,
+        concat('time/', paced.person_key, '/', numbers.draw_number) as person_day_id,
         paced.begins_at as starts_at,
         cast(null as timestamp) as anchored_at,
         paced.days_left
-        * {{ uniform_hash('when', ['paced.source', 'paced.person_id', 'numbers.draw_number']) }}
-            as days_after
+        * {{ uniform_hash('when', ['paced.person_key', 'numbers.draw_number']) }} as days_after
     from paced
     inner join numbers
         on
             numbers.draw_number < floor(
                 paced.days_left * paced.per_day
-                + {{ uniform_hash('count', ['paced.source', 'paced.person_id']) }}
+                + {{ uniform_hash('count', ['paced.person_key']) }}
             )
 
 ),
@@ -199,27 +189,20 @@ drawn_after_touches as (
 
     -- Exponential delays with the mean lives of the scales, one as likely as the other.
     select
-        touchpoints.source,
-        touchpoints.person_id,
-        concat('touch/', touchpoints.touchpoint_id) as person_day_id,
-        touchpoints.touched_at as starts_at,
-        touchpoints.touched_at as anchored_at,
-        -ln({{ uniform_hash('delay', ['touchpoints.source', 'touchpoints.touchpoint_id']) }})
+        touches.person_key,
+        concat('touch/', touches.touchpoint_key) as person_day_id,
+        touches.touched_at as starts_at,
+        touches.touched_at as anchored_at,
+        -ln({{ uniform_hash('delay', ['touches.touchpoint_key']) }})
         * case
-            when
-                {{ uniform_hash('scale', ['touchpoints.source', 'touchpoints.touchpoint_id']) }}
-                < 0.5
+            when {{ uniform_hash('scale', ['touches.touchpoint_key']) }} < 0.5
                 then {{ person_day_scales()[0] }}
             else {{ person_day_scales()[1] }}
         end as days_after
-    from touchpoints
+    from touches
     inner join paced
-        on
-            touchpoints.source = paced.source
-            and touchpoints.person_id = paced.person_id
-    where
-        {{ uniform_hash('touch', ['touchpoints.source', 'touchpoints.touchpoint_id']) }}
-        / paced.per_touch < 1
+        on touches.person_key = paced.person_key
+    where {{ uniform_hash('touch', ['touches.touchpoint_key']) }} / paced.per_touch < 1
 
 ),
 
@@ -235,8 +218,8 @@ placed as (
 
     -- Rounded up to seconds, so that a touch is always before the instants drawn after it.
     select
-        drawn.source,
-        drawn.person_id,
+        paced.source,
+        paced.person_key,
         drawn.person_day_id,
         drawn.anchored_at,
         paced.entered_at,
@@ -251,9 +234,7 @@ placed as (
         ) }} as observed_at
     from drawn
     inner join paced
-        on
-            drawn.source = paced.source
-            and drawn.person_id = paced.person_id
+        on drawn.person_key = paced.person_key
 
 ),
 
@@ -261,7 +242,7 @@ preceded as (
 
     select
         placed.source,
-        placed.person_id,
+        placed.person_key,
         placed.person_day_id,
         conversion_types.conversion_type,
         placed.anchored_at,
@@ -275,8 +256,7 @@ preceded as (
         on placed.source = conversion_types.source
     left join conversions
         on
-            placed.source = conversions.source
-            and placed.person_id = conversions.person_id
+            placed.person_key = conversions.person_key
             and conversion_types.conversion_type = conversions.conversion_type
             and placed.observed_at > conversions.converted_at
     where
@@ -284,7 +264,7 @@ preceded as (
         and placed.observed_at < placed.ended_at
     group by
         placed.source,
-        placed.person_id,
+        placed.person_key,
         placed.person_day_id,
         conversion_types.conversion_type,
         placed.anchored_at,
@@ -310,7 +290,7 @@ ranked as (
 
     select
         journey_windows.source,
-        journey_windows.person_id,
+        journey_windows.person_key,
         journey_windows.conversion_id,
         journey_windows.conversion_type,
         journey_windows.revenue,
@@ -333,13 +313,11 @@ ranked as (
     from journey_windows
     inner join people
         on
-            journey_windows.source = people.source
-            and journey_windows.person_id = people.person_id
+            journey_windows.person_key = people.person_key
             and journey_windows.converted_at {{ at_conversion }} people.entered_at
     left join journey_touchpoints
         on
-            journey_windows.source = journey_touchpoints.source
-            and journey_windows.conversion_id = journey_touchpoints.conversion_id
+            journey_windows.conversion_key = journey_touchpoints.conversion_key
 
 ),
 
@@ -348,7 +326,7 @@ final as (
     select
         source,
         concat('conversion/', conversion_id) as person_day_id,
-        person_id,
+        person_key,
         conversion_type,
         true as is_conversion,
         cast(revenue as double) as revenue,
@@ -366,7 +344,7 @@ final as (
     select
         source,
         person_day_id,
-        person_id,
+        person_key,
         conversion_type,
         false as is_conversion,
         cast(0 as double) as revenue,

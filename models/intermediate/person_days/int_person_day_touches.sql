@@ -8,9 +8,9 @@ with draws as (
 
 ),
 
-touchpoints as (
+touches as (
 
-    select * from {{ ref('int_touchpoints') }}
+    select * from {{ ref('int_touches') }}
 
 ),
 
@@ -26,15 +26,14 @@ aged as (
         draws.conversion_type,
         draws.source,
         draws.person_day_id,
-        touchpoints.channel,
-        {{ hours_between('touchpoints.touched_at', 'draws.observed_at') }} / 24.0 as age_days
+        touches.channel_key,
+        {{ hours_between('touches.touched_at', 'draws.observed_at') }} / 24.0 as age_days
     from draws
-    inner join touchpoints
+    inner join touches
         on
-            draws.source = touchpoints.source
-            and draws.person_id = touchpoints.person_id
-            and draws.window_opens_at <= touchpoints.touched_at
-            and draws.observed_at {{ at_conversion }} touchpoints.touched_at
+            draws.person_key = touches.person_key
+            and draws.window_opens_at <= touches.touched_at
+            and draws.observed_at {{ at_conversion }} touches.touched_at
 
 ),
 
@@ -44,13 +43,13 @@ aggregated as (
         conversion_type,
         source,
         person_day_id,
-        channel,
+        channel_key,
         {%- for days in person_day_scales() %}
         {{ exact_sum('exp(-age_days / ' ~ days ~ '.0)') }} as level_{{ days }},
         {%- endfor %}
         count(*) as touches
     from aged
-    group by conversion_type, source, person_day_id, channel
+    group by conversion_type, source, person_day_id, channel_key
 
 ),
 
@@ -60,15 +59,15 @@ final as (
         aggregated.conversion_type,
         aggregated.source,
         aggregated.person_day_id,
-        aggregated.channel,
-        coalesce(channels.channel_group = 'Direct', false) as is_behaviour,
+        channels.channel,
+        channels.channel_group = 'Direct' as is_behaviour,
         {%- for days in person_day_scales() %}
         aggregated.level_{{ days }},
         {%- endfor %}
         aggregated.touches
     from aggregated
-    left join channels
-        on aggregated.channel = channels.channel
+    inner join channels
+        on aggregated.channel_key = channels.channel_key
 
 )
 

@@ -37,7 +37,7 @@ final as (
         draws.conversion_type,
         draws.source,
         draws.person_day_id,
-        draws.person_id,
+        draws.person_key,
         draws.is_conversion,
         draws.is_repeat,
         draws.revenue,

@@ -2,10 +2,22 @@
 -- the reporting period are observed. touches is additive; observed_days is the mean of the bin.
 -- A touch is observed until the person's next conversion of the type, until it is older than the
 -- lookback, or to the end of the data.
-with touchpoints as (
+with touches as (
 
-    select * from {{ ref('int_hazard_touchpoints') }}
+    select * from {{ ref('int_touches') }}
     where {{ in_reporting_period('touched_at') }}
+
+),
+
+touched_persons as (
+
+    select * from {{ ref('int_touched_persons') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
 
 ),
 
@@ -31,12 +43,11 @@ used_up as (
 
     -- Conversions that are not of the journeys come after the lookback, which ends a touch anyway.
     select
-        source,
-        touchpoint_id,
+        touchpoint_key,
         conversion_type,
         min(converted_at) as used_up_at
     from journey_touchpoints
-    group by source, touchpoint_id, conversion_type
+    group by touchpoint_key, conversion_type
 
 ),
 
@@ -44,18 +55,18 @@ lasting as (
 
     select
         conversion_types.conversion_type,
-        touchpoints.channel,
-        {{ days_between(
-            'touchpoints.touched_at', 'coalesce(used_up.used_up_at, observed.ends_at)'
-        ) }} as days_left
-    from touchpoints
+        touches.channel_key,
+        {{ days_between('touches.touched_at', 'coalesce(used_up.used_up_at, observed.ends_at)') }}
+            as days_left
+    from touches
+    inner join touched_persons
+        on touches.person_key = touched_persons.person_key
     inner join conversion_types
-        on touchpoints.source = conversion_types.source
+        on touched_persons.source = conversion_types.source
     cross join observed
     left join used_up
         on
-            touchpoints.source = used_up.source
-            and touchpoints.touchpoint_id = used_up.touchpoint_id
+            touches.touchpoint_key = used_up.touchpoint_key
             and conversion_types.conversion_type = used_up.conversion_type
 
 ),
@@ -64,7 +75,7 @@ limited as (
 
     select
         conversion_type,
-        channel,
+        channel_key,
         {%- if lookback_days() %}
         least(days_left, {{ lookback_days() }}) as observed_days
         {%- else %}
@@ -74,16 +85,30 @@ limited as (
 
 ),
 
-final as (
+binned as (
 
     select
         conversion_type,
-        channel,
+        channel_key,
         {{ bin_of_days('observed_days') }} as days_bin,
         {{ exact_sum('observed_days') }} / count(*) as observed_days,
         count(*) as touches
     from limited
-    group by conversion_type, channel, {{ bin_of_days('observed_days') }}
+    group by conversion_type, channel_key, {{ bin_of_days('observed_days') }}
+
+),
+
+final as (
+
+    select
+        binned.conversion_type,
+        channels.channel,
+        binned.days_bin,
+        binned.observed_days,
+        binned.touches
+    from binned
+    inner join channels
+        on binned.channel_key = channels.channel_key
 
 )
 
