@@ -8,4 +8,4 @@ from tributary.shapley import attribute_markov_coalitions
 
 def model(dbt: Any, session: Any) -> Any:
     """One row per conversion type and channel; see tributary.shapley."""
-    return attribute_markov_coalitions(as_arrow(dbt.ref("int_training_transitions")))
+    return attribute_markov_coalitions(as_arrow(dbt.ref("int_coalition_transitions")))

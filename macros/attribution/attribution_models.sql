@@ -53,6 +53,40 @@
     {{ return(credit_tables().values() | sum(start=[]) + ['ensemble']) }}
 {% endmacro %}
 
+{#-
+  What results of an attribution model are made from, beside its own fit. Recommendations ask the
+  calibration which channels look confounded, whatever model they rest on.
+-#}
+{% macro needed_models() %}
+    {{ return({
+        'hazard_without_baseline': ['hazard'],
+        'hazard_calibrated': ['hazard'],
+        recommendation_model(): ['hazard_calibrated', 'hazard']
+    }) }}
+{% endmacro %}
+
+{#-
+  The attribution models that a build computes: those that the seed enables, and those that they
+  need; all that Tributary ships where the seed says nothing.
+-#}
+{% macro computed_models() %}
+    {% set rows = seed_rows('attribution_models', ['attribution_model', 'is_enabled']) %}
+    {% set needed = needed_models() %}
+    {% set computed = [] %}
+    {% for row in rows if row.is_enabled %}
+        {% do computed.extend([row.attribution_model] + needed.get(row.attribution_model, [])) %}
+    {% endfor %}
+    {{ return(computed if rows else shipped_models()) }}
+{% endmacro %}
+
+{#-
+  Condition: is any of the named attribution models computed? DuckDB does not read a table, nor what
+  is joined to it, where the condition on it is the word false.
+-#}
+{% macro is_computed() -%}
+    {{ 'true' if varargs | select('in', computed_models()) | list else 'false' }}
+{%- endmacro %}
+
 {#- Names as a list of SQL texts, to stand between parentheses after `in`. -#}
 {% macro quoted_list(names) -%}
     '{{ names | join("', '") }}'

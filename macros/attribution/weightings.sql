@@ -3,11 +3,14 @@
   seeds are loaded. A row that cannot be used stops the build and is named.
 -#}
 
-{#- The rows of a seed as dictionaries; none while nothing has been loaded yet. -#}
+{#-
+  The rows of a seed as dictionaries; none while nothing has been loaded yet, nor in a unit test, which
+  says itself what it reads.
+-#}
 {% macro seed_rows(name, columns) %}
-    {% set relation = ref(name) %}
+    {% set relation = ref(name) if model.resource_type != 'unit_test' %}
     {% set rows = [] %}
-    {% if execute and load_relation(relation) is not none %}
+    {% if execute and relation and load_relation(relation) is not none %}
         {% set listed = columns | join(', ') %}
         {% for row in run_query('select ' ~ listed ~ ' from ' ~ relation ~ ' order by ' ~ listed) %}
             {% do rows.append(row.dict()) %}

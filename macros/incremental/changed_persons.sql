@@ -101,12 +101,14 @@
 {#-
   All that rows of models by person follow from beside the rows of the person: where it changes, all
   persons have changed. Input paths and end_date are not in it: what they change is in the rows.
+  Which models are computed is asked of the loaded seed: `dbt run` builds without loading a new one.
 -#}
 {% macro definition_of_persons() %}
+    {% set computed = computed_models() %}
     {% if not execute %}
         {{ return('') }}
     {% endif %}
-    {% set parts = [engine_version(), dbt_version] %}
+    {% set parts = [engine_version(), dbt_version, 'computed ' ~ computed] %}
     {% for name in setting_names() if name not in [
         'sources', 'ihc_database', 'files_path', 'demo_path', 'ihc_results_path', 'end_date',
         'path_summary_rows', 'recommendation_model', 'target_roas', 'raise_margin',

@@ -5,6 +5,7 @@
 with transition_counts as (
 
     select * from {{ ref('int_transition_counts') }}
+    where {{ is_computed('markov') }}
 
 ),
 

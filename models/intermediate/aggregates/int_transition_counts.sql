@@ -10,9 +10,8 @@
 with paths as (
 
     select * from {{ ref('int_paths') }}
-    {%- if not include_open_journeys() %}
-    where is_converted
-    {%- endif %}
+    where {{ is_computed('markov', 'markov_shapley') }}
+    {%- if not include_open_journeys() %} and is_converted{% endif %}
 
 ),
 

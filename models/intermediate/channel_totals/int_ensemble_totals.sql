@@ -3,6 +3,7 @@
 with model_totals as (
 
     select * from {{ ref('int_model_totals') }}
+    where {{ is_computed('ensemble') }}
 
 ),
 

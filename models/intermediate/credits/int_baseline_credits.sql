@@ -1,9 +1,11 @@
 -- grain: one row per conversion with a touchpoint and attribution model with a baseline: what its
 -- touchpoints did not bring about. credit is additive within one model.
+{%- set baselines = baseline_models() | select('in', computed_models()) | list %}
+
 with final as (
 
     {% for table, models in credit_tables().items() %}
-    {% for model in models if model in baseline_models() %}
+    {% for model in models if model in baselines %}
     select
         source,
         conversion_id,

@@ -1,7 +1,8 @@
 -- grain: one row per conversion and touchpoint; one credit column per model that weighs channels.
--- Each column adds up to 1 per conversion, together with the baseline of models that have one; do
--- not sum across columns.
+-- Each column adds up to 1 per conversion, together with the baseline of models that have one; it
+-- is empty where the model is not computed. Do not sum across columns.
 {%- set models = raked_models() %}
+{%- set computed = computed_models() %}
 
 with journey_touchpoints as (
 
@@ -73,7 +74,8 @@ final as (
         conversion_id,
         touchpoint_id,
         {%- for model in models %}
-        {{ share_of_journey(model ~ '_weight', model ~ '_baseline_weight') }} as {{ model }},
+        {{ share_of_journey(model ~ '_weight', model ~ '_baseline_weight')
+            if model in computed else 'cast(null as double)' }} as {{ model }},
         {%- endfor %}
         {{ share_of_journey('shapley_weight') }} as shapley
     from weighted

@@ -3,6 +3,7 @@
 with member_credits as (
 
     select * from {{ ref('int_member_credits') }}
+    where {{ is_computed('ensemble') }}
 
 ),
 

@@ -5,7 +5,7 @@
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
-    where {{ is_of_changed_person() }}
+    where {{ is_of_changed_person() }} and {{ is_computed('ihc') }}
 
 ),
 

@@ -2,6 +2,7 @@
 -- with a baseline have one more row per conversion, with the touchpoint_id (baseline). credit adds
 -- up to 1 per conversion and model; do not sum across models.
 {{ config(materialized='view') }}
+{%- set computed = computed_models() %}
 
 with enabled_models as (
 
@@ -13,7 +14,7 @@ with enabled_models as (
 credits as (
 
     {% for table, models in credit_tables().items() %}
-    {% for model in models %}
+    {% for model in models if model in computed %}
     select
         source,
         conversion_id,

@@ -3,6 +3,7 @@
 with channel_totals as (
 
     select * from {{ ref('int_hazard_channel_totals') }}
+    where {{ is_computed('hazard_calibrated') }}
 
 ),
 

@@ -4,6 +4,7 @@
 with journey_windows as (
 
     select * from {{ ref('int_journey_windows') }}
+    where {{ is_computed('hazard') }}
 
 ),
 

@@ -14,6 +14,7 @@ prompts as (
 touches as (
 
     select * from {{ ref('int_touches') }}
+    where {{ is_computed('hazard_calibrated') }}
 
 ),
 

@@ -7,12 +7,14 @@
 with touches as (
 
     select * from {{ ref('int_touches') }}
+    where {{ is_computed('hazard') }}
 
 ),
 
 touched_persons as (
 
     select * from {{ ref('int_touched_persons') }}
+    where {{ is_computed('hazard') }}
 
 ),
 

@@ -5,6 +5,7 @@
 with touches as (
 
     select * from {{ ref('int_touches') }}
+    where {{ is_computed('hazard_calibrated') }}
 
 ),
 

@@ -44,6 +44,7 @@ lift_tests as (
 channel_totals as (
 
     select * from {{ ref('int_hazard_channel_totals') }}
+    where {{ is_computed('hazard_calibrated') }}
 
 ),
 

@@ -8,12 +8,14 @@
 with touches as (
 
     select * from {{ ref('int_touches') }}
+    where {{ is_computed('data_driven') }}
 
 ),
 
 people as (
 
     select * from {{ ref('int_touched_persons') }}
+    where {{ is_computed('data_driven') }}
 
 ),
 

@@ -2,6 +2,7 @@
 with journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
+    where {{ is_computed('survival') }}
 
 ),
 

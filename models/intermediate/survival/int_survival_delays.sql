@@ -12,6 +12,7 @@ with journey_windows as (
 journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
+    where {{ is_computed('survival') }}
 
 ),
 

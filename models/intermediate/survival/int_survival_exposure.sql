@@ -5,7 +5,7 @@
 with touches as (
 
     select * from {{ ref('int_touches') }}
-    where {{ in_reporting_period('touched_at') }}
+    where {{ in_reporting_period('touched_at') }} and {{ is_computed('survival') }}
 
 ),
 

@@ -1,13 +1,20 @@
 {#-
   Fails where an aggregate of this model differs from an aggregate of another relation: what goes
-  in comes out. Money is compared to the cent.
+  in comes out. Money is compared to the cent. Where an attribution model is named that is not
+  computed, nothing goes in.
 -#}
-{% test same_total(model, expression, to, to_expression) %}
+{% test same_total(model, expression, to, to_expression, attribution_model=none) %}
 with totals as (
 
     select
         (select {{ expression }} from {{ model }}) as total,
-        (select {{ to_expression }} from {{ to }}) as expected
+        (
+            select {{ to_expression }}
+            from {{ to }}
+            {%- if attribution_model %}
+            where {{ is_computed(attribution_model) }}
+            {%- endif %}
+        ) as expected
 
 )
 
