@@ -85,10 +85,17 @@ def again(build_market: Builder) -> Build:
     return build_market(forwards, seed=2, threads=4)
 
 
-def read(build: Build, mart: str) -> tuple[list[Row], np.ndarray]:
+def copy_warehouse(build: Build, folder: Path) -> None:
+    """Copy what was built, with what the write-ahead log may still hold."""
+    with duckdb.connect(str(build.warehouse)) as warehouse:
+        warehouse.execute("checkpoint")
+    shutil.copy(build.warehouse, folder)
+
+
+def read(build: Build, mart: str, where: str = "") -> tuple[list[Row], np.ndarray]:
     """What is no floating-point number, and what is, sorted by the former."""
     with duckdb.connect(str(build.warehouse), read_only=True) as warehouse:
-        rows = warehouse.execute(f"select * from marts.{mart}")
+        rows = warehouse.execute(f"select * from marts.{mart} {where}")
         is_number = np.array([column[1] == "DOUBLE" for column in warehouse.description or []])
         table = rows.fetchall()
     keyed = sorted(
@@ -120,6 +127,77 @@ def test_every_mart_is_the_same_however_rows_come(market: Build, again: Build) -
         keys_again, numbers_again = read(again, mart)
         assert keys_again == keys, mart
         np.testing.assert_allclose(numbers_again, numbers, TOLERANCE, TOLERANCE, err_msg=mart)
+
+
+DISABLED = (
+    "ihc",
+    "markov",
+    "markov_shapley",
+    "hazard",
+    "hazard_without_baseline",
+    "hazard_calibrated",
+    "survival",
+    "data_driven",
+    "ensemble",
+)
+NOT_NEEDED = (
+    "int_ihc_credits",
+    "int_transition_counts",
+    "markov",
+    "markov_orders",
+    "markov_coalitions",
+    "path_credit_weights",
+    "int_hazard_touchpoints",
+    "int_hazard_events",
+    "int_hazard_points",
+    "int_hazard_exposure",
+    "int_hazard_touch_pairs",
+    "hazard",
+    "hazard_calibration",
+    "int_survival_delays",
+    "int_survival_exposure",
+    "survival",
+    "int_person_day_draws",
+    "int_person_day_touches",
+    "data_driven",
+    "int_ensemble_credits",
+)
+
+
+@pytest.mark.fault(
+    done="models of attribution disabled in a warehouse that had them",
+    expected="every data test passes, nothing is computed for them, the others stay as they are",
+)
+def test_a_disabled_model_is_not_computed_and_changes_no_other(
+    market: Build, tmp_path: Path
+) -> None:
+    copy_warehouse(market, tmp_path)
+    with duckdb.connect(str(tmp_path / market.warehouse.name)) as warehouse:
+        warehouse.execute(
+            "update seeds.attribution_models set is_enabled = false "
+            "where list_contains(?, attribution_model)",
+            [DISABLED],
+        )
+
+    built = run_dbt(
+        tmp_path,
+        "build",
+        "--select",
+        "int_touchpoints+",
+        "--exclude-resource-type",
+        "unit_test",
+        variables=f"{{sources: [files], files_path: {market.warehouse.parent}}}",
+    )
+
+    assert built.status == 0, built.output
+    for name in NOT_NEEDED:
+        assert market.value(f"select count(*) from intermediate.{name}") > 0, name
+        assert built.value(f"select count(*) from intermediate.{name}") == 0, name
+    for mart in ("fct_touchpoint_credits", "rpt_channel_attribution", "rpt_channel_performance"):
+        keys, numbers = read(market, mart, f"where attribution_model not in {DISABLED}")
+        keys_without, numbers_without = read(built, mart)
+        assert keys_without == keys, mart
+        np.testing.assert_allclose(numbers_without, numbers, TOLERANCE, TOLERANCE, err_msg=mart)
 
 
 @pytest.mark.fault(
@@ -169,10 +247,7 @@ def test_any_window_however_often_built_is_what_all_time_says_of_it(
     market: Build, tmp_path: Path
 ) -> None:
     # One warehouse for all windows, as with a daily job: none may keep anything of another.
-    with duckdb.connect(str(market.warehouse)) as warehouse:
-        # What the write-ahead log may still hold.
-        warehouse.execute("checkpoint")
-    shutil.copy(market.warehouse, tmp_path)
+    copy_warehouse(market, tmp_path)
     for first, last in WINDOWS:
         built = run_dbt(
             tmp_path,
