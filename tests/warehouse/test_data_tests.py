@@ -120,6 +120,10 @@ TAMPERING = {
         "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, null, '')",
         "insert into seeds.attribution_models values (null, 'rule_based', true, null, null, '')",
     ],
+    "assert_ensemble_has_a_member": [
+        "update seeds.attribution_models set is_enabled = false where ensemble_weight > 0",
+        "update seeds.attribution_models set ensemble_weight = null",
+    ],
     "assert_matches_of_the_demo_are_right": [
         "insert into intermediate.int_match_outcomes values "
         "('demo', 'call', 'k', 'u', true, false, 'conflict', false)",

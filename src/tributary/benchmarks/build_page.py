@@ -334,7 +334,7 @@ persons.
 **Run.** One whole `dbt build`, data tests included, into a new file; unit tests have inputs of
 their own and are left out. "{START_UP}" is what passes until the first node begins: Python,
 parsing the project without a cache, connecting. "{OTHER_MODELS}" is what models cost that the
-targets leave out, whether or not they are enabled in this run.
+targets leave out: next to nothing in a run that does not enable them.
 
 **Stages.** Nodes run side by side. Ten times a second it is noted what all processes of the build
 use; what was used in a moment is shared equally by the nodes that ran in it. So seconds, CPU

@@ -1,0 +1,13 @@
+-- Where the ensemble is enabled, so is a model with an ensemble_weight.
+with enabled_models as (
+
+    select * from {{ ref('attribution_models') }}
+    where is_enabled
+
+)
+
+select attribution_model
+from enabled_models
+where
+    attribution_model = 'ensemble'
+    and not exists (select 1 from enabled_models where enabled_models.ensemble_weight > 0)
