@@ -50,6 +50,8 @@ def _build(folder: Path, *rows: tuple[str, str], select: str = "*") -> Build:
         "build",
         "--exclude-resource-type",
         "unit_test",
+        "--indirect-selection",
+        "cautious",
         "--select",
         *select.split(),
         variables=f"{{sources: [files], files_path: {folder / 'input'}}}",
