@@ -8,3 +8,10 @@
         ['loaded_at desc nulls last', 'loaded_from desc nulls last'] + entities()[entity].content
     ) | join(', ') }}
 {%- endmacro %}
+
+{#- When a row was delivered: what delivery_order asks before the event, as one value to compare. -#}
+{% macro delivered_when() -%}
+    {{ one_value([
+        "coalesce(loaded_at, timestamp '0001-01-01')", "coalesce(loaded_from, '')"
+    ]) }}
+{%- endmacro %}

@@ -45,9 +45,11 @@
             when {{ is_erased(person_keys(entity)) }} then 'erased_person'
     {%- endif -%}
     {%- if consent and not is_anonymising() %}
-            when {{ lacks_consent() }} then 'no_consent'
+            when is_refused then 'no_consent'
     {%- elif consent == 'touches and logins' %}
-            when {{ lacks_consent() }} and kind = 'login' then 'no_consent'
+            when is_refused and (is_consented_later or kind = 'login') then 'no_consent'
+    {%- elif consent %}
+            when is_refused and is_consented_later then 'no_consent'
     {%- endif -%}
     {%- if time and retention_days() %}
             when {{ is_plausible_time(time) }} and {{ is_beyond_retention(time) }}
@@ -67,12 +69,81 @@
 {%- endmacro %}
 
 {#-
+  CTEs, the last of them named as the entity: its rows as delivered, and is_refused: does the row
+  lack consent, or another one of its id that was not delivered before it? The input is read twice,
+  but no row is kept for it, and only ids that were refused are gathered: where nobody refuses, it
+  costs nothing. Rows of one id that are made anonymous are one touch, named after refused_row, and
+  none where consent was given later (is_consented_later): then that later row is the touch.
+-#}
+{% macro consented_rows(entity) -%}
+{%- set delivered, key = ref('int_' ~ entity ~ '_unioned'), entities()[entity].key -%}
+{%- if is_anonymising() -%}
+refused_keys as (
+
+    select
+        source,
+        {{ key }}
+    from {{ delivered }}
+    where {{ lacks_consent() }}
+
+),
+
+refused_ids as (
+
+    select
+        source,
+        {{ key }},
+        max(case when {{ lacks_consent() }} then {{ delivered_when() }} end) as refused_until,
+        max({{ delivered_when() }}) as delivered_until,
+        max(case when {{ lacks_consent() }} then raw_row end) as refused_row
+    from {{ delivered }}
+    where (source, {{ key }}) in (select * from refused_keys)
+    group by source, {{ key }}
+
+),
+{%- else -%}
+refused_ids as (
+
+    select
+        source,
+        {{ key }},
+        max({{ delivered_when() }}) as refused_until
+    from {{ delivered }}
+    where {{ lacks_consent() }}
+    group by source, {{ key }}
+
+),
+{%- endif %}
+
+{{ entity }} as (
+
+    select
+        delivered.*,
+        {% if is_anonymising() -%}
+        refused_ids.refused_row,
+        coalesce(refused_ids.refused_until < refused_ids.delivered_until, false)
+            as is_consented_later,
+        {% endif -%}
+        case
+            when refused_ids.{{ key }} is null then coalesce({{ lacks_consent() }}, false)
+            else {{ delivered_when() }} <= refused_ids.refused_until
+        end as is_refused
+    from {{ delivered }} as delivered
+    left join refused_ids
+        on
+            delivered.source = refused_ids.source
+            and delivered.{{ key }} = refused_ids.{{ key }}
+
+)
+{%- endmacro %}
+
+{#-
   A column of the select list as it is or, where the row is to be made anonymous, what takes its
   place.
 -#}
 {% macro unless_anonymous(column, replacement='null') -%}
     {%- if is_anonymising() -%}
-        case when {{ lacks_consent() }} then {{ replacement }} else {{ column }} end as {{ column }}
+        case when is_refused then {{ replacement }} else {{ column }} end as {{ column }}
     {%- else -%}
         {{ column }}
     {%- endif -%}
@@ -80,12 +151,12 @@
 
 {#- Whose touch it is when it is nobody's: a name made of all that the row says. -#}
 {% macro nobody() -%}
-    concat('anonymous-', left(md5(raw_row), 16))
+    concat('anonymous-', left(md5(coalesce(refused_row, raw_row)), 16))
 {%- endmacro %}
 
 {#- Is the row made anonymous? -#}
 {% macro is_anonymous() -%}
-    {{ 'coalesce(' ~ lacks_consent() ~ ', false)' if is_anonymising() else 'false' }}
+    {{ 'is_refused' if is_anonymising() else 'false' }}
 {%- endmacro %}
 
 {#- The list of erased persons beside the warehouse's file, or none; none in unit tests too. -#}

@@ -46,7 +46,7 @@ STRANGE = (
 )
 
 HEADERS = {
-    "sessions": "session_id,user_id,started_at,channel,campaign,landing_page,consent",
+    "sessions": "session_id,user_id,started_at,channel,campaign,landing_page,consent,loaded_at",
     "conversions": "conversion_id,user_id,converted_at,revenue",
     "spend": "date,channel,spend,campaign",
     "calls": "call_id,called_at,contact_number,email,visitor_id,channel,consent",
@@ -65,10 +65,15 @@ INPUT: dict[str, list[tuple[object, ...]]] = {
         ("zelda-s2", "zelda-u2", ago(20), "mail", "", "", "1"),
         ("s1", "u1", ago(30), "ad", "", "", "TRUE"),
         ("s2", "u1", ago(25), "mail", "", "", ""),
-        ("refused-1", "refuser", ago(20), "ad", "refused", "https://a.org/refused", "no"),
-        ("refused-2", "refuser", ago(19), "ad", "refused", "", "later maybe"),
-        ("refused-3", "refuser", "never", "ad", "refused", "", "0"),
-        ("", "refuser", ago(19), "ad", "refused", "", "false"),
+        ("refused-1", "refuser", ago(20), "ad", "refused-ad", "https://a.org/refused", "no"),
+        ("refused-2", "refuser", ago(19), "ad", "refused-ad", "", "later maybe"),
+        ("refused-3", "refuser", "never", "ad", "refused-ad", "", "0"),
+        ("", "refuser", ago(19), "ad", "refused-ad", "", "false"),
+        # Delivered again with another consent: the last delivery of an id tells.
+        ("refused-4", "refuser", ago(18), "ad", "refused-ad", "https://a.org", "yes", ago(9)),
+        ("refused-4", "refuser", ago(18), "ad", "refused-ad", "", "no", ago(8)),
+        ("given", "giver", ago(18), "ad", "refused-ad", "", "no", ago(9)),
+        ("given", "giver", ago(18), "ad", "", "", "yes", ago(8)),
         ("aged-1", "aged", ago(RETENTION + 2), "ad", "aged", "", "yes"),
         ("", "aged", ago(RETENTION + 2), "ad", "aged", "", "yes"),
         *((f"s-{name}", f"u-{name}", ago(15), name, name, "", "yes") for name in STRANGE),
@@ -213,6 +218,10 @@ def matches(folder: Path, pattern: str) -> list[str]:
     done="touches without consent, and events older than may be kept",
     expected="left out and counted; nothing else of them is kept",
 )
+@pytest.mark.fault(
+    done="a touch is delivered again, its consent withdrawn; another one with consent given since",
+    expected="nothing is kept of the first; the second is used",
+)
 def test_rows_that_may_not_be_kept_are_counted_and_nothing_else_is_kept(project: Project) -> None:
     assert query(
         project.file,
@@ -224,8 +233,11 @@ def test_rows_that_may_not_be_kept_are_counted_and_nothing_else_is_kept(project:
         ("conversions", "beyond_retention", 1),
         ("identity_links", "no_consent", 2),
         ("sessions", "beyond_retention", 2),
-        ("sessions", "no_consent", 4),
+        ("sessions", "no_consent", 7),
     ]
+    assert query(
+        project.file, "select user_id from intermediate.int_sessions where session_id = 'given'"
+    ) == [("giver",)]
     assert query(
         project.file,
         "select distinct entity_key, raw_row from restricted.int_rejected_rows "
@@ -235,7 +247,7 @@ def test_rows_that_may_not_be_kept_are_counted_and_nothing_else_is_kept(project:
         project.file,
         "select sum(amount)::int from restricted.int_rejected_rows",
     ) == [(7,)]
-    assert matches(project.folder, "refuse[dr]|7365003|aged") == []
+    assert matches(project.folder, "refuser|refused[-@]|/refused|7365003|aged") == []
 
 
 @pytest.mark.fault(
@@ -426,15 +438,17 @@ def test_touches_without_consent_can_stay_as_nobodys(tmp_path: Path) -> None:
         ("calls", "malformed_row", 1),
         ("identity_links", "anonymised", 1),
         ("identity_links", "no_consent", 1),
-        ("sessions", "anonymised", 3),
+        ("sessions", "anonymised", 4),
         ("sessions", "missing_id", 2),
+        ("sessions", "no_consent", 1),
+        ("sessions", "repeated_row", 1),
         ("sessions", "unreadable_time", 1),
     ]
     assert built.rows(
         "select touchpoint_type, channel, count(distinct person_id) "
         "from intermediate.int_touchpoints where person_id like '%anonymous-%' group by all "
         "order by all"
-    ) == [("call", "phone", 1), ("form", "web", 1), ("session", "ad", 2), ("session", "mail", 1)]
+    ) == [("call", "phone", 1), ("form", "web", 1), ("session", "ad", 3), ("session", "mail", 1)]
     assert matches(tmp_path / "tributary.duckdb", "never") == []
     assert not [
         each for each in matches(tmp_path, "refuse[dr]-?[0-9klm]|refuser|7365003|refused@")

@@ -1,11 +1,7 @@
 -- grain: one row per delivered call row; rejection_reason is null where it can be used.
 {{ config(materialized='view', schema='restricted') }}
 
-with calls as (
-
-    select * from {{ ref('int_calls_unioned') }}
-
-),
+with {{ consented_rows('calls') }},
 
 final as (
 

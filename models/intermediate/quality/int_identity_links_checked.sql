@@ -1,11 +1,7 @@
 -- grain: one row per delivered identity link row; rejection_reason is null where it can be used.
 {{ config(materialized='view', schema='restricted') }}
 
-with identity_links as (
-
-    select * from {{ ref('int_identity_links_unioned') }}
-
-),
+with {{ consented_rows('identity_links') }},
 
 final as (
 

@@ -3,11 +3,7 @@
 -- A table, unlike its siblings: texts and times are read once, not by each model that asks.
 {{ config(materialized='table') }}
 
-with sessions as (
-
-    select * from {{ ref('int_sessions_unioned') }}
-
-),
+with {{ consented_rows('sessions') }},
 
 checked as (
 
