@@ -1,7 +1,16 @@
 {#-
+  No event is worth as much, in any currency: 10 to the 15. Sums of what is less fit into the decimals of
+  marts, and the products of currency rates too.
+-#}
+{% macro implausible_amount() -%}
+    1000000000000000
+{%- endmacro %}
+
+{#-
   The rows of a model with an amount as delivered, original_<amount>, and in the reporting currency at
-  the rate of its day, reported_<amount>. A row without a currency is in the reporting one. Without
-  the setting nothing is converted. Ten decimals, half away from zero: as much as money has here.
+  the rate of its day, reported_<amount>; and whether either is implausible, in which case it is not
+  converted. A row without a currency is in the reporting one. Without the setting nothing is converted.
+  Ten decimals, half away from zero: as much as money has here.
 -#}
 {% macro with_reported_amount(model_name, amount, day) -%}
     {%- set delivered, rates = ref(model_name), ref('int_currency_rates') -%}
@@ -11,22 +20,33 @@
         {{ amount }} as original_{{ amount }},
         currency as original_currency,
         {{ amount }} as reported_{{ amount }},
-        currency as reported_currency
+        currency as reported_currency,
+        abs({{ amount }}) >= {{ implausible_amount() }} as is_implausible_amount
     from {{ delivered }}
     {%- else -%}
+    {%- set rate -%}
+        case
+                when
+                    delivered.{{ amount }} = 0
+                    or delivered.currency is null
+                    or delivered.currency = '{{ reporting_currency() }}'
+                    then 1
+                else rates.rate
+            end
+    {%- endset %}
+    {%- set is_implausible -%}
+        cast(abs(delivered.{{ amount }}) as double) * greatest(1, {{ rate }}) >= {{ implausible_amount() }}
+    {%- endset %}
     select
         delivered.*,
         delivered.{{ amount }} as original_{{ amount }},
         delivered.currency as original_currency,
         case
-            when
-                delivered.{{ amount }} = 0
-                or delivered.currency is null
-                or delivered.currency = '{{ reporting_currency() }}'
-                then delivered.{{ amount }}
-            else cast(round(delivered.{{ amount }} * rates.rate, 10) as decimal(28, 10))
+            when not ({{ is_implausible }})
+                then cast(round(delivered.{{ amount }} * {{ rate }}, 10) as decimal(28, 10))
         end as reported_{{ amount }},
-        '{{ reporting_currency() }}' as reported_currency
+        '{{ reporting_currency() }}' as reported_currency,
+        {{ is_implausible }} as is_implausible_amount
     from {{ delivered }} as delivered
     left join {{ rates }} as rates
         on

@@ -30,6 +30,7 @@ final as (
             when not ({{ is_plausible_time('converted_at') }}) then 'implausible_time'
             when {{ is_in_the_future('converted_at') }} then 'future_time'
             when original_revenue is null then 'unreadable_amount'
+            when is_implausible_amount then 'implausible_amount'
         end as rejection_reason
     from conversions
 

@@ -29,6 +29,7 @@ final as (
             when not ({{ is_plausible_time('service_date') }}) then 'implausible_time'
             when {{ is_in_the_future('service_date') }} then 'future_time'
             when original_net is null then 'unreadable_amount'
+            when is_implausible_amount then 'implausible_amount'
         end as rejection_reason
     from revenue_rows
 

@@ -33,6 +33,7 @@ final as (
             when {{ is_in_the_future('spend_date') }} then 'future_time'
             when channel in {{ reserved_channels() }} then 'reserved_channel'
             when original_spend is null then 'unreadable_amount'
+            when is_implausible_amount then 'implausible_amount'
         end as rejection_reason
     from spend_rows
 
