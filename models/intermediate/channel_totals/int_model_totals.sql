@@ -8,22 +8,13 @@ with enabled_models as (
 
 ),
 
-member_credits as (
+daily_credits as (
 
-    select * from {{ ref('int_member_credits') }}
-    where attribution_model not in ({{ quoted_list(channel_total_tables().keys() | list) }})
-
-),
-
-journey_touchpoints as (
-
-    select * from {{ ref('int_journey_touchpoints') }}
-
-),
-
-journey_windows as (
-
-    select * from {{ ref('int_journey_windows') }}
+    select * from {{ ref('int_daily_credits') }}
+    where
+        attribution_model not in (
+            {{ quoted_list(channel_total_tables().keys() | list + ['ensemble']) }}
+        )
 
 ),
 
@@ -42,25 +33,13 @@ credit_errors as (
 credited as (
 
     select
-        member_credits.attribution_model,
-        journey_touchpoints.conversion_type,
-        journey_touchpoints.channel,
-        {{ exact_sum('member_credits.credit') }} as conversions,
-        sum(member_credits.credit * cast(journey_windows.revenue as double)) as revenue
-    from member_credits
-    inner join journey_touchpoints
-        on
-            member_credits.source = journey_touchpoints.source
-            and member_credits.conversion_id = journey_touchpoints.conversion_id
-            and member_credits.touchpoint_id = journey_touchpoints.touchpoint_id
-    inner join journey_windows
-        on
-            member_credits.source = journey_windows.source
-            and member_credits.conversion_id = journey_windows.conversion_id
-    group by
-        member_credits.attribution_model,
-        journey_touchpoints.conversion_type,
-        journey_touchpoints.channel
+        attribution_model,
+        conversion_type,
+        channel,
+        {{ exact_sum('conversions') }} as conversions,
+        sum(revenue) as revenue
+    from daily_credits
+    group by attribution_model, conversion_type, channel
 
 ),
 

@@ -15,9 +15,9 @@ spend_rows as (
 
 ),
 
-touchpoint_credits as (
+daily_credits as (
 
-    select * from {{ ref('fct_touchpoint_credits') }}
+    select * from {{ ref('int_daily_credits') }}
 
 ),
 
@@ -70,14 +70,14 @@ measures as (
     cross join enabled_models
     union all
     select
-        cast(touched_at as date) as date,
+        date,
         channel,
         conversion_type,
         attribution_model,
         0 as spend,
-        credit as conversions,
-        credited_revenue as revenue
-    from touchpoint_credits
+        conversions,
+        revenue
+    from daily_credits
     union all
     select
         cast(conversions.converted_at as date) as date,

@@ -8,9 +8,9 @@ with enabled_models as (
 
 ),
 
-touchpoint_credits as (
+daily_credits as (
 
-    select * from {{ ref('fct_touchpoint_credits') }}
+    select * from {{ ref('int_daily_credits') }}
 
 ),
 
@@ -23,17 +23,13 @@ conversions as (
 credited as (
 
     select
-        touchpoint_credits.attribution_model,
-        conversions.conversion_type,
-        touchpoint_credits.channel,
-        touchpoint_credits.credit as conversions,
-        touchpoint_credits.credited_revenue as revenue,
-        coalesce(conversions.revenue_center, '(none)') as revenue_center
-    from touchpoint_credits
-    inner join conversions
-        on
-            touchpoint_credits.source = conversions.source
-            and touchpoint_credits.conversion_id = conversions.conversion_id
+        attribution_model,
+        conversion_type,
+        channel,
+        conversions,
+        revenue,
+        revenue_center
+    from daily_credits
     union all
     select
         enabled_models.attribution_model,
