@@ -399,7 +399,12 @@
     {% set relations, groups = {}, {} %}
     {% for file in files %}
         {% set form = csv_form(source, file) %}
-        {% do quarantine_malformed_lines(source, entity, file, form) %}
+        {% set lines = csv_line_check(file, form) %}
+        {% if not lines.are_plain %}
+            {% do quarantine_malformed_lines(source, entity, file, form) %}
+        {% elif not lines.end_alike %}
+            {% do form.update({'options': form.options ~ ", strict_mode = false"}) %}
+        {% endif %}
         {% do relations.update({file: csv_reader(sql_text(file), form, form.padding)}) %}
         {% set alike = groups.setdefault(form.options, {'form': form, 'files': []}) %}
         {% do alike.files.append(sql_text(file)) %}
@@ -443,7 +448,8 @@
     {% set names = query_column(
         "select unnest([" ~ places | join(', ') ~ "]) from (select * from read_csv(" ~ sql_text(file)
         ~ ", header = false, " ~ dialect ~ ", columns = {" ~ places | join(": 'varchar', ")
-        ~ ": 'varchar'}, null_padding = true, parallel = false, ignore_errors = true) limit 1)"
+        ~ ": 'varchar'}, null_padding = true, parallel = false, ignore_errors = true,"
+        ~ " strict_mode = false) limit 1)"
     ) %}
     {% set columns, taken = [], [] %}
     {% for name in names %}
@@ -453,17 +459,26 @@
         {% do columns.append(sql_text(name) ~ ": 'varchar'") %}
     {% endfor %}
     {{ return({
+        'separator': separator.text,
+        'column_count': columns | length,
         'options': "header = true, " ~ dialect ~ ", columns = {" ~ columns | join(', ') ~ "}",
         'padding': "null_padding = true, parallel = false, ignore_errors = true"
     }) }}
 {% endmacro %}
 
+{#- The lines of a CSV file, in whichever ways they end, as SQL after FROM. -#}
+{% macro csv_lines(file, options) %}
+    {{ return(
+        "read_csv(" ~ sql_text(file) ~ ", header = false, auto_detect = false, quote = '',"
+        ~ " escape = '', comment = '', delim = '" ~ '%c' | format(31)
+        ~ "', columns = {'line': 'varchar'}, strict_mode = false, " ~ options ~ ")"
+    ) }}
+{% endmacro %}
+
 {#- The first line of a CSV file that is UTF-8; one before it that is not is found when all is read. -#}
 {% macro csv_header(source, file) %}
     {% set lines = query_column(
-        "select line from read_csv(" ~ sql_text(file) ~ ", header = false, auto_detect = false,"
-        ~ " quote = '', escape = '', comment = '', delim = '" ~ '%c' | format(31)
-        ~ "', columns = {'line': 'varchar'}, strict_mode = false, ignore_errors = true) limit 1"
+        "select line from " ~ csv_lines(file, "ignore_errors = true") ~ " limit 1"
     ) %}
     {% if not lines or lines[0] is none %}
         {{ exceptions.raise_compiler_error(
@@ -491,6 +506,37 @@
 {% macro forget_rejects() %}
     {% do run_query("drop table if exists reject_errors") %}
     {% do run_query("drop table if exists reject_scans") %}
+{% endmacro %}
+
+{#-
+  Two things about the lines of a CSV file. Are they plain: is each a row by itself, well formed and
+  with no more values than the header? Then nothing malformed has to be looked for. (A regular expression
+  counts to 1000.) And do all end alike? Where files of two systems were put together, some have a
+  carriage return before the line feed. Such a file is taken only by a reader that is not strict, which is
+  slower and would not notice what is malformed.
+  Told to break at line feeds, the reader of lines shows each carriage return as one more line, without
+  text; told to break at both, it does not. One thread sees all lines of such a file, several do not.
+-#}
+{% macro csv_line_check(file, form) %}
+    {% if form.column_count > 1000 %}
+        {{ return({'are_plain': false}) }}
+    {% endif %}
+    {% set separator = '[' ~ form.separator ~ ']' %}
+    {% set value = '(?:"(?:[^"]|"")*"|[^"' ~ form.separator ~ ']*)' %}
+    {% set row = '(?:' ~ value ~ separator ~ '){0,' ~ (form.column_count - 1) ~ '}' ~ value %}
+    {% do forget_rejects() %}
+    {% set check = run_query(
+        "select bool_and(regexp_full_match(line, " ~ sql_text(row) ~ ")),"
+        ~ " count(*) in (select unnest([count(*), 2 * count(*)]) from " ~ csv_lines(
+            file, "new_line = '\\r\\n', parallel = false, ignore_errors = true"
+        ) ~ ") from " ~ csv_lines(
+            file, "new_line = '\\n', parallel = false, store_rejects = true, rejects_limit = 0"
+        )
+    )[0] %}
+    {{ return({
+        'are_plain': check[0] and not query_column("select 1 from reject_errors limit 1"),
+        'end_alike': check[1]
+    }) }}
 {% endmacro %}
 
 {#-

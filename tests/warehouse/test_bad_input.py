@@ -108,6 +108,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
     (files / "sessions_ragged.csv").write_text(
         "\n".join(["session_id,user_id,started_at,channel,note", *RAGGED]) + "\n"
     )
+    # As after files of two systems were put together.
+    (files / "sessions_mixed.csv").write_bytes(
+        b"session_id,user_id,started_at,channel,note\r\n"
+        b'mixed_1,u,2024-01-01,ad,""\n\n'
+        b'mixed_2,u,2024-01-01,"a ""b"", c",\r\n\r\n'
+        b"mixed_3,u,2024-01-01,ad\n"
+        b"mixed_4,u,2024-01-01,ad,note"
+    )
     # Beyond the first lines, from which readers guess what a file is like.
     good = "".join(f"good{number},u,2024-01-01,ad\n" for number in range(25_000))
     far = "far,u,2024-01-01,ad,too,long\nlast,u,2024-01-01,ad\n"
@@ -241,6 +249,17 @@ def test_ragged_lines_cost_themselves_alone(built: Build) -> None:
     assert built.rows(
         "select row_count, severity from marts.rpt_data_quality where outcome = 'malformed_row'"
     ) == [(4, "error")]
+
+
+@pytest.mark.fault(
+    done="a CSV file whose lines end in two different ways",
+    expected="every line is read as meant",
+)
+def test_lines_may_end_in_different_ways(built: Build) -> None:
+    assert built.rows(
+        "select session_id, channel from intermediate.int_sessions "
+        "where session_id like 'mixed%' order by 1"
+    ) == [("mixed_1", "ad"), ("mixed_2", 'a "b", c'), ("mixed_3", "ad"), ("mixed_4", "ad")]
 
 
 @pytest.mark.fault(
