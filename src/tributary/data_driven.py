@@ -382,6 +382,7 @@ def _fit(data: PersonDays, columns: _Columns, rows: BoolArray, seed: int) -> _En
         learning_rate=0.1,
         max_iter=150,
         max_leaf_nodes=15,
+        max_bins=LEVELS_OF_A_FEATURE,
         min_samples_leaf=40,
         l2_regularization=5.0,
         early_stopping=True,
