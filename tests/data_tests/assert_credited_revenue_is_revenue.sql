@@ -1,4 +1,5 @@
--- Per conversion and model, credited revenue adds up to the conversion's revenue, to the cent.
+-- Per conversion and model there is one credit for each touchpoint, and credited revenue adds up to
+-- the conversion's revenue, to the cent.
 with touchpoint_credits as (
 
     select * from {{ ref('fct_touchpoint_credits') }}
@@ -17,7 +18,8 @@ credited as (
         source,
         conversion_id,
         attribution_model,
-        sum(credited_revenue) as credited_revenue
+        sum(credited_revenue) as credited_revenue,
+        count(case when touchpoint_id != '(baseline)' then 1 end) as credit_count
     from touchpoint_credits
     group by source, conversion_id, attribution_model
 
@@ -25,10 +27,15 @@ credited as (
 
 select
     credited.*,
-    conversions.revenue
+    conversions.revenue,
+    conversions.touchpoint_count
 from credited
 left join conversions
     on
         credited.source = conversions.source
         and credited.conversion_id = conversions.conversion_id
-where ({{ is_same_money('credited.credited_revenue', 'conversions.revenue') }}) is not true
+where
+    (
+        {{ is_same_money('credited.credited_revenue', 'conversions.revenue') }}
+        and credited.credit_count = conversions.touchpoint_count
+    ) is not true

@@ -1,7 +1,7 @@
 -- grain: one row per conversion and session; ihc adds up to 1 per conversion.
 with touchpoint_credits as (
 
-    select * from {{ ref('fct_touchpoint_credits') }}
+    select * from {{ ref('int_touchpoint_credits') }}
     where attribution_model = 'ihc'
 
 ),

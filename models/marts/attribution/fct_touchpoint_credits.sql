@@ -27,48 +27,73 @@ ensemble_totals as (
 
 ),
 
-channelled as (
+credited as (
 
-    -- What no touchpoint brought about counts at the time of the conversion.
+    -- What credit can go to: touchpoints, and the (baseline) of a conversion, which counts at its
+    -- time. One join finds all that a credit, of which there are many, needs to know.
     select
-        touchpoint_credits.*,
-        journey_touchpoints.campaign,
-        journey_touchpoints.touched_at,
-        coalesce(journey_touchpoints.channel, '(baseline)') as channel
-    from touchpoint_credits
-    left join journey_touchpoints
+        source,
+        conversion_id,
+        touchpoint_id,
+        channel,
+        campaign,
+        touched_at
+    from journey_touchpoints
+    union all
+    select
+        source,
+        conversion_id,
+        '(baseline)' as touchpoint_id,
+        '(baseline)' as channel,
+        null as campaign,
+        converted_at as touched_at
+    from conversions
+
+),
+
+described as (
+
+    select
+        credited.*,
+        conversions.person_id,
+        conversions.conversion_type,
+        conversions.converted_at,
+        conversions.revenue,
+        ensemble_totals.interval_precision
+    from credited
+    inner join conversions
         on
-            touchpoint_credits.source = journey_touchpoints.source
-            and touchpoint_credits.conversion_id = journey_touchpoints.conversion_id
-            and touchpoint_credits.touchpoint_id = journey_touchpoints.touchpoint_id
+            credited.source = conversions.source
+            and credited.conversion_id = conversions.conversion_id
+    left join ensemble_totals
+        on
+            conversions.conversion_type = ensemble_totals.conversion_type
+            and credited.channel = ensemble_totals.channel
 
 ),
 
 final as (
 
     select
-        channelled.conversion_id,
-        channelled.touchpoint_id,
-        conversions.person_id,
-        channelled.source,
-        channelled.channel,
-        channelled.campaign,
-        conversions.converted_at,
-        conversions.conversion_type,
-        channelled.attribution_model,
-        channelled.credit,
-        coalesce(channelled.touched_at, conversions.converted_at) as touched_at,
-        channelled.credit * cast(conversions.revenue as double) as credited_revenue,
-        channelled.agreement * ensemble_totals.interval_precision as confidence
-    from channelled
-    inner join conversions
+        touchpoint_credits.conversion_id,
+        touchpoint_credits.touchpoint_id,
+        described.person_id,
+        touchpoint_credits.source,
+        described.channel,
+        described.campaign,
+        described.converted_at,
+        described.conversion_type,
+        touchpoint_credits.attribution_model,
+        touchpoint_credits.credit,
+        described.touched_at,
+        touchpoint_credits.credit * cast(described.revenue as double) as credited_revenue,
+        touchpoint_credits.agreement * described.interval_precision as confidence
+    from touchpoint_credits
+    left join described
         on
-            channelled.source = conversions.source
-            and channelled.conversion_id = conversions.conversion_id
-    left join ensemble_totals
-        on
-            conversions.conversion_type = ensemble_totals.conversion_type
-            and channelled.channel = ensemble_totals.channel
+            touchpoint_credits.source = described.source
+            and touchpoint_credits.conversion_id = described.conversion_id
+            and touchpoint_credits.touchpoint_id = described.touchpoint_id
 
 )
 

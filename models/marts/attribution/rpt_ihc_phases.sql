@@ -8,10 +8,9 @@ with channel_attribution as (
 
 ),
 
-touchpoint_credits as (
+journey_touchpoints as (
 
-    select * from {{ ref('fct_touchpoint_credits') }}
-    where attribution_model = 'ihc'
+    select * from {{ ref('int_journey_touchpoints') }}
 
 ),
 
@@ -24,21 +23,21 @@ ihc_credits as (
 phases as (
 
     select
-        touchpoint_credits.conversion_type,
-        touchpoint_credits.channel,
+        journey_touchpoints.conversion_type,
+        journey_touchpoints.channel,
         sum(ihc_credits.initializer) as initializer,
         sum(ihc_credits.holder) as holder,
         sum(ihc_credits.closer) as closer,
         sum(ihc_credits.initializer_credit) as initializer_credit,
         sum(ihc_credits.holder_credit) as holder_credit,
         sum(ihc_credits.closer_credit) as closer_credit
-    from touchpoint_credits
+    from journey_touchpoints
     inner join ihc_credits
         on
-            touchpoint_credits.source = ihc_credits.source
-            and touchpoint_credits.conversion_id = ihc_credits.conversion_id
-            and touchpoint_credits.touchpoint_id = ihc_credits.touchpoint_id
-    group by touchpoint_credits.conversion_type, touchpoint_credits.channel
+            journey_touchpoints.source = ihc_credits.source
+            and journey_touchpoints.conversion_id = ihc_credits.conversion_id
+            and journey_touchpoints.touchpoint_id = ihc_credits.touchpoint_id
+    group by journey_touchpoints.conversion_type, journey_touchpoints.channel
 
 ),
 

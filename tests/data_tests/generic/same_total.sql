@@ -1,9 +1,11 @@
 {#-
-  Fails where an aggregate of this model differs from an aggregate of another relation: what goes
-  in comes out. Money is compared to the cent. Where an attribution model is named that is not
-  computed, nothing goes in.
+  Fails where an aggregate of this model differs from an aggregate of another relation, or of its
+  rows under a condition: what goes in comes out. Money is compared to the cent. Where an attribution
+  model is named that is not computed, nothing goes in.
 -#}
-{% test same_total(model, expression, to, to_expression, attribution_model=none) %}
+{% test same_total(
+    model, expression, to, to_expression, to_condition='true', attribution_model=none
+) %}
 with totals as (
 
     select
@@ -11,9 +13,9 @@ with totals as (
         (
             select {{ to_expression }}
             from {{ to }}
-            {%- if attribution_model %}
-            where {{ is_computed(attribution_model) }}
-            {%- endif %}
+            where
+                {{ to_condition }}
+                {%- if attribution_model %} and {{ is_computed(attribution_model) }}{% endif %}
         ) as expected
 
 )
