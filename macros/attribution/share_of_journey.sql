@@ -1,11 +1,12 @@
 {#-
   A touch's share of its journey's weights, and of the weight of what else takes part in the journey;
-  equal shares of the touches where weights add up to nothing.
+  equal shares of the touches where weights add up to nothing. A journey is what has the same values in
+  the given columns.
 -#}
-{% macro share_of_journey(weight, other_weight='0') -%}
+{% macro share_of_journey(weight, other_weight='0', journey='source, conversion_id') -%}
     coalesce(
             {{ weight }} / nullif(
-                sum({{ weight }}) over (partition by source, conversion_id) + {{ other_weight }}, 0
+                sum({{ weight }}) over (partition by {{ journey }}) + {{ other_weight }}, 0
             ),
             1 / cast(journey_length as double)
         )

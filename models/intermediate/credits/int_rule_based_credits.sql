@@ -3,11 +3,7 @@
 {{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 {%- set decay_weights = decay_weights() %}
 {%- set position_shares = position_shares() %}
-{%- set last_touched_at -%}
-max(journey_touchpoints.touched_at) over (
-            partition by journey_touchpoints.source, journey_touchpoints.conversion_id
-        )
-{%- endset %}
+{%- set weighted_models = ['daily_share', 'time_decay'] + decay_weights.keys() | list %}
 
 with journey_touchpoints as (
 
@@ -22,30 +18,128 @@ channels as (
 
 ),
 
+-- What a position model gives to a touch follows from its number and the length of its journey
+-- alone. What it gives to the touches at no place is shared by them equally.
+
+places as (
+
+    select distinct
+        touch_number,
+        journey_length
+    from journey_touchpoints
+
+),
+
 placed as (
 
     select
-        journey_touchpoints.source,
-        journey_touchpoints.conversion_id,
-        journey_touchpoints.touchpoint_id,
-        journey_touchpoints.person_key,
-        journey_touchpoints.touch_number,
-        journey_touchpoints.journey_length,
-        channels.channel_group != 'Direct' as is_non_direct,
+        touch_number,
+        {%- for model, rows in position_shares.items() %}
+        {{ share_at_places(rows) }} as {{ model }}_placed,
+        {%- endfor %}
+        journey_length
+    from places
+
+),
+
+place_weights as (
+
+    select
+        touch_number,
+        {%- for model, rows in position_shares.items() %}
+        case
+            when {{ model }}_placed > 0 then {{ model }}_placed
+            else {{ rows | selectattr('place', 'none') | sum(attribute='share') }} / nullif(
+                sum(case when {{ model }}_placed > 0 then 0 else 1 end) over (
+                    partition by journey_length
+                ),
+                0
+            )
+        end as {{ model }}_weight,
+        {%- endfor %}
+        journey_length
+    from placed
+
+),
+
+place_credits as (
+
+    select
+        touch_number,
+        {%- for model in position_shares %}
+        {{ share_of_journey(model ~ '_weight', journey='journey_length') }} as {{ model }},
+        {%- endfor %}
+        journey_length
+    from place_weights
+
+),
+
+grouped as (
+
+    select
+        journey_touchpoints.*,
         channels.is_paid,
-        count(*) over (
-            partition by
-                journey_touchpoints.source,
-                journey_touchpoints.conversion_id,
-                cast(journey_touchpoints.touched_at as date)
-        ) as touches_of_day,
-        {{ hours_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
-        / 24.0 as days_before_conversion,
-        {{ hours_between('journey_touchpoints.touched_at', last_touched_at) }}
-        / 24.0 as days_before_last_touch
+        channels.channel_group != 'Direct' as is_non_direct,
+        cast(journey_touchpoints.touched_at as date) as touch_date
     from journey_touchpoints
     inner join channels
         on journey_touchpoints.channel = channels.channel
+
+),
+
+journeys as (
+
+    select
+        source,
+        conversion_id,
+        max(touched_at) as last_touched_at,
+        max(case when is_non_direct then touch_number end) as last_non_direct_touch_number,
+        max(case when is_paid then touch_number end) as last_paid_touch_number
+    from grouped
+    group by source, conversion_id
+
+),
+
+days as (
+
+    select
+        source,
+        conversion_id,
+        touch_date,
+        count(*) as touches_of_day
+    from grouped
+    group by source, conversion_id, touch_date
+
+),
+
+dated as (
+
+    select
+        grouped.source,
+        grouped.conversion_id,
+        grouped.touchpoint_id,
+        grouped.person_key,
+        grouped.touch_number,
+        grouped.journey_length,
+        days.touches_of_day,
+        coalesce(journeys.last_non_direct_touch_number, grouped.journey_length)
+            as last_non_direct_touch_number,
+        coalesce(journeys.last_paid_touch_number, grouped.journey_length)
+            as last_paid_touch_number,
+        {{ hours_between('grouped.touched_at', 'grouped.converted_at') }}
+        / 24.0 as days_before_conversion,
+        {{ hours_between('grouped.touched_at', 'journeys.last_touched_at') }}
+        / 24.0 as days_before_last_touch
+    from grouped
+    inner join journeys
+        on
+            grouped.source = journeys.source
+            and grouped.conversion_id = journeys.conversion_id
+    inner join days
+        on
+            grouped.source = days.source
+            and grouped.conversion_id = days.conversion_id
+            and grouped.touch_date = days.touch_date
 
 ),
 
@@ -60,72 +154,71 @@ weighted as (
         person_key,
         touch_number,
         journey_length,
-        touches_of_day,
-        coalesce(
-            max(case when is_non_direct then touch_number end) over (
-                partition by source, conversion_id
-            ),
-            journey_length
-        ) as last_non_direct_touch_number,
-        coalesce(
-            max(case when is_paid then touch_number end) over (partition by source, conversion_id),
-            journey_length
-        ) as last_paid_touch_number,
+        last_non_direct_touch_number,
+        last_paid_touch_number,
         {%- for model, weight in decay_weights.items() %}
         {{ positive_and_finite(weight) }} as {{ model }}_weight,
         {%- endfor %}
-        {%- for model, rows in position_shares.items() %}
-        {{ share_at_places(rows) }} as {{ model }}_placed,
-        {%- endfor %}
         power(
             0.5, days_before_last_touch / cast({{ time_decay_half_life_days() }} as double)
-        ) as time_decay_weight
-    from placed
+        ) as time_decay_weight,
+        1 / cast(touches_of_day as double) as daily_share_weight
+    from dated
 
 ),
 
-shared as (
+totals as (
 
-    -- What a position model gives to the touches at no place is shared by them equally.
     select
-        *,
-        {%- for model, rows in position_shares.items() %}
-        case
-            when {{ model }}_placed > 0 then {{ model }}_placed
-            else {{ rows | selectattr('place', 'none') | sum(attribute='share') }} / nullif(
-                sum(case when {{ model }}_placed > 0 then 0 else 1 end) over (
-                    partition by source, conversion_id
-                ),
-                0
-            )
-        end as {{ model }}_weight,
+        source,
+        conversion_id,
+        {%- for model in weighted_models %}
+        sum({{ model }}_weight) as {{ model }}_total
+        {%- if not loop.last %},{% endif %}
         {%- endfor %}
-        1 / cast(touches_of_day as double) as daily_share_weight
     from weighted
+    group by source, conversion_id
 
 ),
 
 final as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
-        person_key,
-        cast(case when touch_number = 1 then 1 else 0 end as double) as first_touch,
-        cast(case when touch_number = journey_length then 1 else 0 end as double) as last_touch,
+        weighted.source,
+        weighted.conversion_id,
+        weighted.touchpoint_id,
+        weighted.person_key,
+        cast(case when weighted.touch_number = 1 then 1 else 0 end as double) as first_touch,
+        cast(case when weighted.touch_number = weighted.journey_length then 1 else 0 end as double)
+            as last_touch,
         cast(
-            case when touch_number = last_non_direct_touch_number then 1 else 0 end as double
+            case
+                when weighted.touch_number = weighted.last_non_direct_touch_number then 1 else 0
+            end as double
         ) as last_non_direct_touch,
         cast(
-            case when touch_number = last_paid_touch_number then 1 else 0 end as double
+            case when weighted.touch_number = weighted.last_paid_touch_number then 1 else 0 end
+            as double
         ) as last_paid_touch,
-        {%- for model in ['daily_share', 'time_decay'] + decay_weights.keys() | list
-            + position_shares.keys() | list %}
-        {{ share_of_journey(model ~ '_weight') }} as {{ model }},
+        {%- for model in weighted_models %}
+        coalesce(
+            weighted.{{ model }}_weight / nullif(totals.{{ model }}_total, 0),
+            1 / cast(weighted.journey_length as double)
+        ) as {{ model }},
         {%- endfor %}
-        1 / cast(journey_length as double) as linear
-    from shared
+        {%- for model in position_shares %}
+        place_credits.{{ model }},
+        {%- endfor %}
+        1 / cast(weighted.journey_length as double) as linear
+    from weighted
+    inner join totals
+        on
+            weighted.source = totals.source
+            and weighted.conversion_id = totals.conversion_id
+    inner join place_credits
+        on
+            weighted.touch_number = place_credits.touch_number
+            and weighted.journey_length = place_credits.journey_length
 
 )
 
