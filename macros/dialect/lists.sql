@@ -85,6 +85,15 @@
     range(1, len({{ list }}) + 1)
 {%- endmacro %}
 
+{#- All whole numbers from one to another, as a list. -#}
+{% macro whole_numbers(first, last) -%}
+    {{ return(adapter.dispatch('whole_numbers', 'tributary')(first, last)) }}
+{%- endmacro %}
+
+{% macro default__whole_numbers(first, last) -%}
+    range(cast({{ first }} as bigint), cast({{ last }} as bigint) + 1)
+{%- endmacro %}
+
 {#- The value of a list with a number of at least 1; null after its end. -#}
 {% macro value_of_list(list, place) -%}
     {{ return(adapter.dispatch('value_of_list', 'tributary')(list, place)) }}

@@ -32,6 +32,29 @@ curve_segments as (
 
 ),
 
+hours_of_segments as (
+
+    -- Every whole hour beside the segments that it is part of: a time then finds its segment among
+    -- one or two. The last segment does not end, and has one hour.
+    select
+        curve_segments.*,
+        coalesce(to_hours, cast('infinity' as double)) as until_hours,
+        {{ each_of_list(
+            whole_numbers('floor(from_hours)', 'floor(coalesce(to_hours, from_hours))')
+        ) }} as whole_hour
+    from curve_segments
+
+),
+
+last_hours as (
+
+    select
+        floor(max(case when phase = 'initializer' then hours end)) as initializer_hour,
+        floor(max(case when phase = 'closer' then hours end)) as closer_hour
+    from ihc_curves
+
+),
+
 timed as (
 
     -- Touches engaged in the way that closes may close, and the last one; where none is, all may.
@@ -61,39 +84,64 @@ timed as (
 
 ),
 
+timed_by_hour as (
+
+    select
+        timed.*,
+        cast(
+            least(floor(timed.hours_since_previous_touch), last_hours.initializer_hour) as bigint
+        ) as hour_since_previous_touch,
+        cast(least(floor(timed.hours_to_conversion), last_hours.closer_hour) as bigint)
+            as hour_to_conversion
+    from timed
+    cross join last_hours
+
+),
+
 on_curves as (
 
     -- Between two points of a curve membership is linear; after the last point it stays.
     select
-        timed.source,
-        timed.conversion_id,
-        timed.touchpoint_id,
-        timed.person_key,
-        timed.is_holding,
+        timed_by_hour.source,
+        timed_by_hour.conversion_id,
+        timed_by_hour.touchpoint_id,
+        timed_by_hour.person_key,
+        timed_by_hour.is_holding,
         cast(
             case
-                when timed.touch_number = 1 then 1.0
-                else {{ interpolated('initializer', 'timed.hours_since_previous_touch') }}
+                when timed_by_hour.touch_number = 1 then 1.0
+                else {{ interpolated('initializer', 'timed_by_hour.hours_since_previous_touch') }}
             end as double
         ) as initializer_membership,
         cast(
-            timed.is_closing * {{ interpolated('closer', 'timed.hours_to_conversion') }}
+            timed_by_hour.is_closing * {{ interpolated('closer', 'timed_by_hour.hours_to_conversion') }}
             as double
         ) as closer_membership
-    from timed
-    left join curve_segments as initializer
+    from timed_by_hour
+    left join hours_of_segments as initializer
         on
             initializer.phase = 'initializer'
-            and timed.hours_since_previous_touch >= initializer.from_hours
-            and (
-                initializer.to_hours is null
-                or timed.hours_since_previous_touch < initializer.to_hours
-            )
-    inner join curve_segments as closer
+            and timed_by_hour.hour_since_previous_touch = initializer.whole_hour
+            and timed_by_hour.hours_since_previous_touch >= initializer.from_hours
+            and timed_by_hour.hours_since_previous_touch < initializer.until_hours
+    inner join hours_of_segments as closer
         on
             closer.phase = 'closer'
-            and timed.hours_to_conversion >= closer.from_hours
-            and (closer.to_hours is null or timed.hours_to_conversion < closer.to_hours)
+            and timed_by_hour.hour_to_conversion = closer.whole_hour
+            and timed_by_hour.hours_to_conversion >= closer.from_hours
+            and timed_by_hour.hours_to_conversion < closer.until_hours
+
+),
+
+totals as (
+
+    select
+        source,
+        conversion_id,
+        sum(initializer_membership) as initializing,
+        sum(closer_membership) as closing
+    from on_curves
+    group by source, conversion_id
 
 ),
 
@@ -101,10 +149,15 @@ rest as (
 
     -- What of a touch is not the start of its journey, and what is not its end.
     select
-        *,
-        1 - {{ share_of_phase('initializer_membership') }} as not_initializing,
-        1 - {{ share_of_phase('closer_membership') }} as not_closing
+        on_curves.*,
+        1 - coalesce(on_curves.initializer_membership / nullif(totals.initializing, 0), 0)
+            as not_initializing,
+        1 - coalesce(on_curves.closer_membership / nullif(totals.closing, 0), 0) as not_closing
     from on_curves
+    inner join totals
+        on
+            on_curves.source = totals.source
+            and on_curves.conversion_id = totals.conversion_id
 
 ),
 
