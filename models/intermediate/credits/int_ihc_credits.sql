@@ -101,27 +101,43 @@ multiplied as (
         memberships.closer_membership
         * coalesce(channel_factors.closer_factor, 1) as closer_membership
     from memberships
-    inner join journey_touchpoints
-        on
-            memberships.source = journey_touchpoints.source
-            and memberships.conversion_id = journey_touchpoints.conversion_id
-            and memberships.touchpoint_id = journey_touchpoints.touchpoint_id
     left join channel_factors
-        on lower(trim(journey_touchpoints.channel)) = channel_factors.channel_key
+        on lower(trim(memberships.channel)) = channel_factors.channel_key
+
+),
+
+membership_totals as (
+
+    select
+        source,
+        conversion_id,
+        sum(initializer_membership) as initializer_total,
+        sum(holder_membership) as holder_total,
+        sum(closer_membership) as closer_total
+    from multiplied
+    group by source, conversion_id
 
 ),
 
 phases as (
 
+    -- A touch's share of its journey's membership in a phase; 0 where no touch belongs to the phase.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
-        person_key,
-        {{ share_of_phase('initializer_membership') }} as initializer,
-        {{ share_of_phase('holder_membership') }} as holder,
-        {{ share_of_phase('closer_membership') }} as closer
+        multiplied.source,
+        multiplied.conversion_id,
+        multiplied.touchpoint_id,
+        multiplied.person_key,
+        {%- for phase in ['initializer', 'holder', 'closer'] %}
+        coalesce(
+            multiplied.{{ phase }}_membership / nullif(membership_totals.{{ phase }}_total, 0), 0
+        ) as {{ phase }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
     from multiplied
+    inner join membership_totals
+        on
+            multiplied.source = membership_totals.source
+            and multiplied.conversion_id = membership_totals.conversion_id
 
 ),
 
@@ -158,7 +174,7 @@ weighted as (
 
 ),
 
-totalled as (
+touch_weights as (
 
     select
         *,
@@ -170,25 +186,43 @@ totalled as (
 
 ),
 
+weight_totals as (
+
+    select
+        source,
+        conversion_id,
+        sum(ihc_weight) as ihc_total
+    from touch_weights
+    group by source, conversion_id
+
+),
+
 final as (
 
     -- Dividing by the sum over the conversion renormalises the weights over the phases present. The
     -- first touch always initializes, so that there always is a phase.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
-        person_key,
-        is_from_service,
-        initializer,
-        holder,
-        closer,
+        touch_weights.source,
+        touch_weights.conversion_id,
+        touch_weights.touchpoint_id,
+        touch_weights.person_key,
+        touch_weights.is_from_service,
+        touch_weights.initializer,
+        touch_weights.holder,
+        touch_weights.closer,
         {% for phase in ['initializer', 'holder', 'closer'] %}
-        coalesce({{ phase }}_weight * (ihc_weight / nullif(touch_weight, 0)), ihc_weight / 3)
-        / sum(ihc_weight) over (partition by source, conversion_id) as {{ phase }}_credit,
+        coalesce(
+            touch_weights.{{ phase }}_weight
+            * (touch_weights.ihc_weight / nullif(touch_weights.touch_weight, 0)),
+            touch_weights.ihc_weight / 3
+        ) / weight_totals.ihc_total as {{ phase }}_credit,
         {% endfor %}
-        ihc_weight / sum(ihc_weight) over (partition by source, conversion_id) as ihc
-    from totalled
+        touch_weights.ihc_weight / weight_totals.ihc_total as ihc
+    from touch_weights
+    inner join weight_totals
+        on
+            touch_weights.source = weight_totals.source
+            and touch_weights.conversion_id = weight_totals.conversion_id
 
 )
 

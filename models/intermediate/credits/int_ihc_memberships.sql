@@ -63,6 +63,7 @@ timed as (
         conversion_id,
         touchpoint_id,
         person_key,
+        channel,
         touch_number,
         case when holder_engagement then 1.0 else 0.0 end as is_holding,
         case
@@ -106,6 +107,7 @@ on_curves as (
         timed_by_hour.conversion_id,
         timed_by_hour.touchpoint_id,
         timed_by_hour.person_key,
+        timed_by_hour.channel,
         timed_by_hour.is_holding,
         cast(
             case
@@ -170,6 +172,7 @@ final as (
         conversion_id,
         touchpoint_id,
         person_key,
+        channel,
         initializer_membership,
         cast(
             is_holding * (
