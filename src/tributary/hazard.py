@@ -58,6 +58,9 @@ RESPONDING_CONVERSIONS = 5_000
 FOLDS = 4
 """Parts that conversions are dealt into for validation."""
 
+NEWTON_EVERY = 32
+"""After so many accelerated steps of expectation-maximization, a Newton step is tried."""
+
 MOST_LOG_COLUMNS = 200
 """The log link is tried with up to 100 channels: it needs a dense design."""
 
@@ -184,7 +187,9 @@ def maximize_likelihood(
     Each step shares every conversion among its features in proportion to b x and divides by the
     exposure: b <- b * [sum over conversions of w x / (x'b)] / T. The likelihood never falls. Two
     steps and a squared extrapolation (SQUAREM) make one accelerated step, which is kept only where
-    it is no worse than the two alone. The likelihood is concave, so the maximum is the maximum.
+    it is no worse than the two alone. Near the maximum these steps get short; there the maximum of
+    the quadratic that touches the likelihood is tried, and kept only where it is higher. The
+    likelihood is concave, so the maximum is the maximum.
 
     Parameters
     ----------
@@ -249,7 +254,103 @@ def maximize_likelihood(
         leap = np.maximum(leap, twice * 1e-3)
         landed, _, height_leap = step(leap)
         coefficients = np.where(height_leap >= height_once, landed, twice)
+        if len(history) % NEWTON_EVERY == 0:
+            tried = coefficients.copy()
+            for fit in np.flatnonzero(gap > tolerance):
+                quadratic = _Quadratic.at(values, exposure, weights[:, fit], coefficients[:, fit])
+                tried[:, fit] = quadratic.maximum(quadratic.slope[:, None])[:, 0]
+            _, _, height = step(coefficients)
+            _, _, height_tried = step(tried)
+            coefficients = np.where(height_tried > height, tried, coefficients)
     return Maximum(coefficients, history[-1], np.array(history), gap)
+
+
+@dataclass(frozen=True)
+class _Quadratic:
+    """The quadratic that touches the log likelihood, in credits: coefficient x exposure.
+
+    Attributes
+    ----------
+    exposure
+        Shape (p,), of all features.
+    used
+        Shape (r,): places of the features that are present and have exposure.
+    scaled
+        Sparse, shape (n, r): slope of each conversion's log hazard; 0 where the hazard is 0.
+    place
+        Shape (r,): credited conversions where they touch.
+    slope
+        Shape (r,): slope of the log likelihood there.
+    curvature
+        Shape (r, r): its negative second derivatives.
+    """
+
+    exposure: FloatArray
+    used: IntArray
+    scaled: sparse.csr_array
+    place: FloatArray
+    slope: FloatArray
+    curvature: FloatArray
+
+    @classmethod
+    def at(
+        cls,
+        values: sparse.csr_array,
+        exposure: FloatArray,
+        weights: FloatArray,
+        coefficients: FloatArray,
+    ) -> "_Quadratic":
+        """Work it out for the weights, shape (n,), at coefficients of shape (p,)."""
+        hazard = values @ coefficients
+        used = np.flatnonzero((exposure > 0) & (values.sum(axis=0) > 0))
+        per_hazard = np.divide(1.0, hazard, out=np.zeros_like(hazard), where=hazard > 0)
+        scaled = sparse.csr_array(
+            sparse.diags_array(per_hazard)
+            @ values[:, used]
+            @ sparse.diags_array(1 / exposure[used])
+        )
+        return cls(
+            exposure=exposure,
+            used=used,
+            scaled=scaled,
+            place=(coefficients * exposure)[used],
+            slope=scaled.T @ weights - 1.0,
+            curvature=(scaled.T @ sparse.diags_array(weights) @ scaled).toarray(),
+        )
+
+    def maximum(self, slopes: FloatArray, sweeps: int = 100, tolerance: float = 0.0) -> FloatArray:
+        """Coefficients, at least 0, where it is highest for other slopes at the same place.
+
+        Parameters
+        ----------
+        slopes
+            Shape (r, k).
+        sweeps
+            At most so many passes of coordinate descent.
+        tolerance
+            Stop when a pass moves no credit by more than this.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (p, k).
+        """
+        slopes = slopes.copy()
+        diagonal = self.curvature.diagonal().copy()
+        credited = np.repeat(self.place[:, None], slopes.shape[1], axis=1)
+        for _ in range(sweeps):
+            largest = 0.0
+            for index in np.flatnonzero(diagonal > 0):
+                new = np.maximum(credited[index] + slopes[index] / diagonal[index], 0.0)
+                step = new - credited[index]
+                slopes -= self.curvature[:, index, None] * step
+                credited[index] = new
+                largest = max(largest, float(np.abs(step).max(initial=0.0)))
+            if largest <= tolerance:
+                break
+        coefficients = np.zeros((len(self.exposure), slopes.shape[1]))
+        coefficients[self.used] = credited / self.exposure[self.used, None]
+        return coefficients
 
 
 def merge_ordinals(data: PersonTime) -> tuple[PersonTime, IntArray]:
@@ -341,32 +442,10 @@ def perturbed_coefficients(
     numpy.ndarray
         Shape (p, draws), at least 0.
     """
-    hazard = data.values @ coefficients
-    used = np.flatnonzero((data.exposure > 0) & (data.values.sum(axis=0) > 0))
-    known = hazard > 0
-    # In units of conversions: coefficient x exposure.
-    scaled = data.values[known][:, used].multiply(1 / hazard[known][:, None])
-    scaled = (scaled.tocsr() @ sparse.diags_array(1 / data.exposure[used])).tocsr()
-    weights = data.weights[known]
-    curvature = (scaled.T @ scaled.multiply(weights[:, None]).tocsr()).toarray()
-    diagonal = curvature.diagonal().copy()
-    at_best = (coefficients * data.exposure)[used, None]
+    quadratic = _Quadratic.at(data.values, data.exposure, data.weights, coefficients)
     # Slope of each draw at the maximum: its own conversions against the same exposure.
-    slope = scaled.T @ (counts[known] * weights[:, None]) - 1.0
-    credited = np.repeat(at_best, counts.shape[1], axis=1)
-    for _ in range(sweeps):
-        largest = 0.0
-        for index in range(len(used)):
-            new = np.maximum(credited[index] + slope[index] / diagonal[index], 0.0)
-            step = new - credited[index]
-            slope -= curvature[:, index, None] * step
-            credited[index] = new
-            largest = max(largest, float(np.abs(step).max(initial=0.0)))
-        if largest < 1e-3 * np.sqrt(weights.sum()):
-            break
-    perturbed = np.zeros((len(coefficients), counts.shape[1]))
-    perturbed[used] = credited / data.exposure[used, None]
-    return perturbed
+    slopes = quadratic.scaled.T @ (counts * data.weights[:, None]) - 1.0
+    return quadratic.maximum(slopes, sweeps, tolerance=1e-3 * float(np.sqrt(data.weights.sum())))
 
 
 @dataclass(frozen=True)
