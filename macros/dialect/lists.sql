@@ -31,13 +31,18 @@
     list_transform({{ numbers }}, lambda each: {{ names }}[each])
 {%- endmacro %}
 
-{#- Aggregate: the values of a column as a list, in the order of another. -#}
+{#-
+  Aggregate: the values of a column as a list, in the order of others, which are known. A list that
+  is sorted when it is whole costs less than half of an aggregate in order.
+-#}
 {% macro ordered_list(column, order) -%}
     {{ return(adapter.dispatch('ordered_list', 'tributary')(column, order)) }}
 {%- endmacro %}
 
 {% macro default__ordered_list(column, order) -%}
-    list({{ column }} order by {{ order }})
+    list_transform(
+        list_sort(list(row(row({{ order }}), {{ column }}))), lambda each: each[2]
+    )
 {%- endmacro %}
 
 {#- The last values of a list, at most so many. -#}
