@@ -121,18 +121,17 @@ membership_totals as (
 
 phases as (
 
-    -- A touch's share of its journey's membership in a phase; 0 where no touch belongs to the phase.
+    -- A touch's share of its journey's membership; 0 where no touch belongs to the phase.
     select
         multiplied.source,
         multiplied.conversion_id,
         multiplied.touchpoint_id,
-        multiplied.person_key,
-        {%- for phase in ['initializer', 'holder', 'closer'] %}
+        {% for phase in ['initializer', 'holder', 'closer'] %}
         coalesce(
             multiplied.{{ phase }}_membership / nullif(membership_totals.{{ phase }}_total, 0), 0
-        ) as {{ phase }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
+        ) as {{ phase }},
+        {% endfor %}
+        multiplied.person_key
     from multiplied
     inner join membership_totals
         on

@@ -37,7 +37,7 @@ hours_of_segments as (
     -- Every whole hour beside the segments that it is part of: a time then finds its segment among
     -- one or two. The last segment does not end, and has one hour.
     select
-        curve_segments.*,
+        *,
         coalesce(to_hours, cast('infinity' as double)) as until_hours,
         {{ each_of_list(
             whole_numbers('floor(from_hours)', 'floor(coalesce(to_hours, from_hours))')
@@ -85,7 +85,7 @@ timed as (
 
 ),
 
-timed_by_hour as (
+hourly as (
 
     select
         timed.*,
@@ -103,35 +103,35 @@ on_curves as (
 
     -- Between two points of a curve membership is linear; after the last point it stays.
     select
-        timed_by_hour.source,
-        timed_by_hour.conversion_id,
-        timed_by_hour.touchpoint_id,
-        timed_by_hour.person_key,
-        timed_by_hour.channel,
-        timed_by_hour.is_holding,
+        hourly.source,
+        hourly.conversion_id,
+        hourly.touchpoint_id,
+        hourly.person_key,
+        hourly.channel,
+        hourly.is_holding,
         cast(
             case
-                when timed_by_hour.touch_number = 1 then 1.0
-                else {{ interpolated('initializer', 'timed_by_hour.hours_since_previous_touch') }}
+                when hourly.touch_number = 1 then 1.0
+                else {{ interpolated('initializer', 'hourly.hours_since_previous_touch') }}
             end as double
         ) as initializer_membership,
         cast(
-            timed_by_hour.is_closing * {{ interpolated('closer', 'timed_by_hour.hours_to_conversion') }}
+            hourly.is_closing * {{ interpolated('closer', 'hourly.hours_to_conversion') }}
             as double
         ) as closer_membership
-    from timed_by_hour
+    from hourly
     left join hours_of_segments as initializer
         on
             initializer.phase = 'initializer'
-            and timed_by_hour.hour_since_previous_touch = initializer.whole_hour
-            and timed_by_hour.hours_since_previous_touch >= initializer.from_hours
-            and timed_by_hour.hours_since_previous_touch < initializer.until_hours
+            and hourly.hour_since_previous_touch = initializer.whole_hour
+            and hourly.hours_since_previous_touch >= initializer.from_hours
+            and hourly.hours_since_previous_touch < initializer.until_hours
     inner join hours_of_segments as closer
         on
             closer.phase = 'closer'
-            and timed_by_hour.hour_to_conversion = closer.whole_hour
-            and timed_by_hour.hours_to_conversion >= closer.from_hours
-            and timed_by_hour.hours_to_conversion < closer.until_hours
+            and hourly.hour_to_conversion = closer.whole_hour
+            and hourly.hours_to_conversion >= closer.from_hours
+            and hourly.hours_to_conversion < closer.until_hours
 
 ),
 

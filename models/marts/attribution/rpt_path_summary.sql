@@ -21,6 +21,35 @@ aggregated as (
 
 ),
 
+ties as (
+
+    -- Of most paths a look at the counts says that they are not among the first.
+    select
+        conversion_type,
+        conversions,
+        open_journeys,
+        sum(count(*)) over (
+            partition by conversion_type
+            order by conversions desc, open_journeys desc
+        ) - count(*) as paths_before
+    from aggregated
+    group by conversion_type, conversions, open_journeys
+
+),
+
+frequent as (
+
+    select aggregated.*
+    from aggregated
+    inner join ties
+        on
+            aggregated.conversion_type = ties.conversion_type
+            and aggregated.conversions = ties.conversions
+            and aggregated.open_journeys = ties.open_journeys
+    where ties.paths_before < {{ path_summary_rows() }}
+
+),
+
 ranked as (
 
     select
@@ -29,7 +58,7 @@ ranked as (
             partition by conversion_type
             order by conversions desc, open_journeys desc, channels asc
         ) as path_rank
-    from aggregated
+    from frequent
 
 ),
 
