@@ -19,9 +19,27 @@ journey_touchpoints as (
 
 ),
 
-touchpoint_costs as (
+spend_rows as (
 
-    select * from {{ ref('int_touchpoint_costs') }}
+    select * from {{ ref('int_spend') }}
+
+),
+
+channel_day_costs as (
+
+    select * from {{ ref('int_channel_day_costs') }}
+
+),
+
+named_spend as (
+
+    select
+        source,
+        touchpoint_id,
+        cast(sum(spend) as double) as cost
+    from spend_rows
+    where touchpoint_id is not null
+    group by source, touchpoint_id
 
 ),
 
@@ -41,12 +59,17 @@ journeys as (
             end
         ) as last_channel,
         count(distinct journey_touchpoints.channel) as distinct_channels,
-        sum(coalesce(touchpoint_costs.cost, 0)) as cost
+        sum(coalesce(named_spend.cost, 0) + coalesce(channel_day_costs.cost, 0)) as cost
     from journey_touchpoints
-    left join touchpoint_costs
+    left join named_spend
         on
-            journey_touchpoints.source = touchpoint_costs.source
-            and journey_touchpoints.touchpoint_id = touchpoint_costs.touchpoint_id
+            journey_touchpoints.source = named_spend.source
+            and journey_touchpoints.touchpoint_id = named_spend.touchpoint_id
+    left join channel_day_costs
+        on
+            journey_touchpoints.source = channel_day_costs.source
+            and journey_touchpoints.channel = channel_day_costs.channel
+            and cast(journey_touchpoints.touched_at as date) = channel_day_costs.touch_date
     group by journey_touchpoints.source, journey_touchpoints.conversion_id
 
 ),
