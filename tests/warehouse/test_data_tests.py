@@ -17,7 +17,20 @@ TAMPERING = {
     ],
     "assert_credited_revenue_is_revenue": [
         "update intermediate.int_ihc_credits set ihc = ihc + 0.001 where touchpoint_id = 's2'",
+        "insert into intermediate.int_journey_touchpoints "
+        "select * from intermediate.int_journey_touchpoints limit 1",
+        "delete from marts.fct_conversions where is_attributed",
     ],
+    # Names of test files are cut.
+    "primary_key_int_touchpoint_cre": [
+        "insert into intermediate.int_ihc_credits "
+        "select * from intermediate.int_ihc_credits limit 1",
+        "update intermediate.int_ihc_credits set touchpoint_id = null",
+    ],
+    "daily_credits_have_every_credit": [
+        "delete from intermediate.int_daily_credits where attribution_model = 'ihc'",
+    ],
+    "customer_journey_has_every_ihc_credit": ["delete from marts.attribution_customer_journey"],
     "assert_revenue_is_conserved": [
         "delete from marts.rpt_channel_attribution where channel = '(unattributed)'",
         "update marts.rpt_channel_performance set revenue = revenue + 0.01",
