@@ -79,8 +79,8 @@ grouped as (
     select
         journey_touchpoints.*,
         channels.is_paid,
-        channels.channel_group != 'Direct' as is_non_direct,
-        cast(journey_touchpoints.touched_at as date) as touch_date
+        cast(journey_touchpoints.touched_at as date) as touch_date,
+        channels.channel_group != 'Direct' as is_non_direct
     from journey_touchpoints
     inner join channels
         on journey_touchpoints.channel = channels.channel
