@@ -21,11 +21,18 @@
     {{ return(models | reject('in', built) | list == []) }}
 {% endmacro %}
 
-{#- Where the fingerprints of a build that ended well are: read by what comes before it, so no ref. -#}
+{#-
+  Where the fingerprints of a build that ended well are: read by what comes before it, so no ref. Those
+  that an earlier version wrote in other columns say nothing.
+-#}
 {% macro person_states() %}
-    {{ return(adapter.get_relation(
+    {% set states = adapter.get_relation(
         database=this.database, schema=this.schema, identifier='int_person_states'
-    )) }}
+    ) %}
+    {% set columns = adapter.get_columns_in_relation(states) if states else [] %}
+    {{ return(
+        states if columns | map(attribute='name') | list == ['person_key', 'fingerprint'] else none
+    ) }}
 {% endmacro %}
 
 {#- What they say: no rows where there are none. -#}

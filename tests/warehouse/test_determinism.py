@@ -147,7 +147,6 @@ NOT_NEEDED = (
     "markov_orders",
     "markov_coalitions",
     "path_credit_weights",
-    "int_hazard_touchpoints",
     "int_hazard_events",
     "int_hazard_points",
     "int_hazard_exposure",

@@ -375,7 +375,9 @@ def test_builds_that_go_on_give_what_a_build_from_nothing_gives(seed: int, tmp_p
     random = np.random.default_rng(seed)
     content = Input(random)
     going_on = tmp_path / "going_on"
-    build_input(going_on, content)
+    with duckdb.connect(str(build_input(going_on, content).warehouse)) as warehouse:
+        # As an earlier version of the project has left them: all persons are computed once more.
+        warehouse.execute("alter table intermediate.int_person_states rename person_key to person")
     shares = []
     order = random.permutation(len(EVENTS))
     for step, events in enumerate(np.array_split(order, STEPS)):
@@ -393,6 +395,7 @@ def test_builds_that_go_on_give_what_a_build_from_nothing_gives(seed: int, tmp_p
             answer_journeys(built, tmp_path / "answers", content)
     built = build_input(going_on, content)
 
+    assert shares[0] == 1
     assert changed_share(built) == 0
     assert any(0 < share < 0.5 for share in shares), "every build was for all persons"
     assert_same(built, build_input(tmp_path / "from_nothing", content))
