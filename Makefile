@@ -14,7 +14,7 @@ VARS ?= {}
 SIZES ?= 1e5,1e6,1e7,1e8
 
 .DEFAULT_GOAL := help
-.PHONY: help build test battery lint bench docs lock clean
+.PHONY: help build test built-demo battery lint bench docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -29,14 +29,17 @@ build: $(INSTALLED) ## build and publish the warehouse, and print the channel re
 	$(BIN)/tributary build --vars '$(VARS)'
 	$(BIN)/tributary report
 
-test: $(INSTALLED) $(DEMO) lint ## lint, dbt unit and data tests on the demo, pytest
-	@mkdir -p target
-	@echo "dbt build on the demo: models, unit tests and data tests …"
-	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=$(BUILT_DEMO) $(BIN)/dbt --quiet build \
-		--selector everything
+test: $(INSTALLED) $(DEMO) ## lint, dbt unit and data tests on the demo, pytest
+	@echo "Style and types, and dbt build on the demo: models, unit tests and data tests …"
+	$(MAKE) --jobs 2 --output-sync lint built-demo
 	@# What builds warehouses first: files of few and long tests at the end leave a processor idle.
 	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2 --dist loadscope \
 		--no-loadscope-reorder tests/warehouse tests/library
+
+built-demo: $(INSTALLED) $(DEMO)
+	@mkdir -p target
+	TRIBUTARY_SOURCES=demo TRIBUTARY_WAREHOUSE=$(BUILT_DEMO) $(BIN)/dbt --quiet build \
+		--selector everything
 
 battery: $(INSTALLED) ## do every fault on purpose, half an hour: writes docs/reliability.md
 	$(BIN)/pytest --battery docs/reliability.md --numprocesses 2 --dist loadscope \
@@ -46,7 +49,8 @@ lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	TRIBUTARY_SOURCES=demo,files,ihc TRIBUTARY_WAREHOUSE=:memory: $(BIN)/sqlfluff lint --processes 2
+	TRIBUTARY_SOURCES=demo,files,ihc TRIBUTARY_WAREHOUSE=:memory: DBT_TARGET_PATH=target/lint \
+		$(BIN)/sqlfluff lint --processes 2
 
 bench: $(INSTALLED) ## time the build at several sizes (hours, tens of GB; SIZES=1e5,1e6: minutes)
 	$(BIN)/tributary benchmark build --sizes $(SIZES) --output docs/performance.md

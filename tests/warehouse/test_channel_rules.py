@@ -315,6 +315,7 @@ def test_rules_that_cannot_be_used_are_named(copied: Path) -> None:
 @pytest.mark.fault(
     done="a click id that is no name of a parameter",
     expected="the build stops and names the row of the seed",
+    long=True,
 )
 def test_a_click_id_that_cannot_be_used_is_named(copied: Path) -> None:
     output = _build_traffic(copied, {"click_ids": ["my id,Mine"]})

@@ -132,6 +132,7 @@ def test_reporting_period_limits_conversions_and_spend_but_not_touchpoints(
 @pytest.mark.fault(
     done="a reporting period after all data",
     expected="marts without rows, all tests pass",
+    long=True,
 )
 def test_empty_reporting_period_gives_empty_valid_marts(build_files: BuildFiles) -> None:
     built = build_files(
@@ -324,6 +325,7 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
 @pytest.mark.fault(
     done="a column more than is known",
     expected="it is named once and not used",
+    long=True,
 )
 def test_extra_columns_are_named_once_and_parquet_parts_are_read_together(tmp_path: Path) -> None:
     simulation = simulate(Market(people=400, days=30), seed=7)
@@ -358,6 +360,7 @@ def test_extra_columns_are_named_once_and_parquet_parts_are_read_together(tmp_pa
 @pytest.mark.fault(
     done="Parquet as pandas leaves it: ids as fractions, NaN for nothing, zoned times",
     expected="values are read as meant, rows without an id quarantined",
+    long=True,
 )
 def test_parquet_types_of_pandas_are_read_as_meant(tmp_path: Path) -> None:
     folder = tmp_path / "input"

@@ -35,15 +35,20 @@ REPARSED = pytest.mark.fault(**WRONG_SETTING, long=True)
             "The setting sources is '[]'. Allowed: a list of demo, files, ihc",
             marks=REPARSED,
         ),
-        (
+        pytest.param(
             "{journey_scope: all}",
             "The setting journey_scope is 'all'. Allowed: every_prior, since_last_conversion",
+            marks=REPARSED,
         ),
         ("{lookback_days: -1}", "lookback_days is '-1'. Allowed: a positive number of days"),
         ("{lookback_days: 0}", "lookback_days is '0'. Allowed: a positive number of days"),
         ("{include_touch_at_conversion: maybe}", "Allowed: true, false"),
         ("{time_decay_half_life_days: weekly}", "Allowed: a positive number of days"),
-        ("{markov_order: 3}", "markov_order is '3'. Allowed: a whole number from 1 to 2"),
+        pytest.param(
+            "{markov_order: 3}",
+            "markov_order is '3'. Allowed: a whole number from 1 to 2",
+            marks=REPARSED,
+        ),
         pytest.param(
             "{markov_order: first}",
             "Allowed: a whole number from 1 to 2 (markov_max_order), or auto",

@@ -87,33 +87,41 @@ def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(folder: Path) -> None:
     )
 
 
-@pytest.mark.fault(
-    done="a weighting that is no formula, SQL that does harm, or shares that do not add up",
-    expected="the build stops and names the row of the seed",
-)
+WRONG_WEIGHTING = {
+    "done": "a weighting that is no formula, SQL that does harm, or shares that do not add up",
+    "expected": "the build stops and names the row of the seed",
+}
+# A build each: one of each seed is enough every time.
+LEFT_TO_THE_BATTERY = pytest.mark.fault(**WRONG_WEIGHTING, long=True)
+
+
+@pytest.mark.fault(**WRONG_WEIGHTING)
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (
+        pytest.param(
             [(DECAY[0], DECAY[1].format("1 / days"))],
             "The model my_decay of the seed attribution_models has the decay_weight '1 / days'. "
             "Allowed: a SQL expression of numbers",
+            marks=LEFT_TO_THE_BATTERY,
         ),
         (
             [(DECAY[0], DECAY[1].format("1; drop table x"))],
             "my_decay of the seed attribution_models has the decay_weight '1; drop table x'",
         ),
-        (
+        pytest.param(
             [SHAPE, ("position_shares.csv", "my_shape,0,0.4\nmy_shape,2,0.6")],
             "The model my_shape of the seed position_shares has the places [0.0, 2.0]",
+            marks=LEFT_TO_THE_BATTERY,
         ),
         (
             [SHAPE, ("position_shares.csv", "my_shape,0,0.4\nmy_shape,1,0.4")],
             "and shares of at least 0 that add up to 1",
         ),
-        (
+        pytest.param(
             [("attribution_models.csv", "My-Own,decay,true,1,,Mine")],
             "The seed attribution_models names a model 'My-Own'. Allowed: small letters",
+            marks=LEFT_TO_THE_BATTERY,
         ),
     ],
 )
