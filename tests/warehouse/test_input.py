@@ -38,6 +38,7 @@ def test_empty_input_builds_empty_marts(build_files: BuildFiles) -> None:
 @pytest.mark.fault(
     done="a conversion that no touchpoint led to",
     expected="it is credited to (unattributed)",
+    long=True,
 )
 def test_one_conversion_without_a_touchpoint_is_unattributed(build_files: BuildFiles) -> None:
     built = build_files({"conversions": [("c", "u", "2024-01-01", 10)]})
@@ -77,6 +78,7 @@ def test_one_channel_gets_everything(build_files: BuildFiles) -> None:
 @pytest.mark.fault(
     done="a negative cost, revenue of 0, spend on a channel that converted nobody",
     expected="spend is kept to the cent; ratios without a denominator are empty",
+    long=True,
 )
 def test_revenue_zero_negative_cost_and_spend_without_conversions(build_files: BuildFiles) -> None:
     built = build_files(
@@ -150,6 +152,7 @@ def test_empty_reporting_period_gives_empty_valid_marts(build_files: BuildFiles)
 @pytest.mark.fault(
     done="no spend file, and no revenue in a conversion",
     expected="built without; a message says that there is no spend",
+    long=True,
 )
 def test_conversion_types_are_attributed_on_their_own(tmp_path: Path) -> None:
     folder = tmp_path / "input"
@@ -403,10 +406,12 @@ def test_parquet_types_of_pandas_are_read_as_meant(tmp_path: Path) -> None:
 @pytest.mark.fault(
     done="a SQLite database whose columns hold values of any type",
     expected="each row is read, or quarantined by itself",
+    long=True,
 )
 @pytest.mark.fault(
     done="a cost of a session that is not there, a cost without a session",
     expected="the row is quarantined and counted",
+    long=True,
 )
 def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
     database = tmp_path / "shop.db"

@@ -91,7 +91,7 @@ WRONG_WEIGHTING = {
     "done": "a weighting that is no formula, SQL that does harm, or shares that do not add up",
     "expected": "the build stops and names the row of the seed",
 }
-# A build each: one of each seed is enough every time.
+# A build each: one is enough every time.
 LEFT_TO_THE_BATTERY = pytest.mark.fault(**WRONG_WEIGHTING, long=True)
 
 
@@ -114,9 +114,10 @@ LEFT_TO_THE_BATTERY = pytest.mark.fault(**WRONG_WEIGHTING, long=True)
             "The model my_shape of the seed position_shares has the places [0.0, 2.0]",
             marks=LEFT_TO_THE_BATTERY,
         ),
-        (
+        pytest.param(
             [SHAPE, ("position_shares.csv", "my_shape,0,0.4\nmy_shape,1,0.4")],
             "and shares of at least 0 that add up to 1",
+            marks=LEFT_TO_THE_BATTERY,
         ),
         pytest.param(
             [("attribution_models.csv", "My-Own,decay,true,1,,Mine")],
