@@ -294,6 +294,7 @@ def test_any_window_however_often_built_is_what_all_time_says_of_it(
 @pytest.mark.fault(
     done="channels renamed so that they sort the other way round",
     expected="the same numbers under the new names",
+    long=True,
 )
 def test_names_of_channels_do_not_matter(build_market: Builder, market: Build) -> None:
     renamed = build_market(backwards, seed=2, threads=4)

@@ -100,7 +100,7 @@ REPARSED = pytest.mark.fault(**WRONG_SETTING, long=True)
             "default_phone_region is 'us'. Allowed: a country in two capital letters (ISO 3166-1)",
             marks=REPARSED,
         ),
-        ("{default_phone_region: NO}", "'NO' needs quotes"),
+        pytest.param("{default_phone_region: NO}", "'NO' needs quotes", marks=REPARSED),
         pytest.param(
             "{email_provider_rules: some}",
             "email_provider_rules is 'some'. Allowed: true, false",
@@ -146,6 +146,7 @@ def test_wrong_setting_is_named_with_what_is_allowed(
 @pytest.mark.fault(
     done="an unknown source in the environment",
     expected="the build stops before anything runs and names it",
+    long=True,
 )
 def test_unknown_source_in_the_environment_is_named(tmp_path: Path) -> None:
     assert "sources is 'crm'" in _message(tmp_path, "{}", TRIBUTARY_SOURCES="demo,crm")
