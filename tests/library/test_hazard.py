@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from person_time import count_person_time
+from tributary import hazard
 from tributary.hazard import (
     BASELINE,
     EFFECT_DECAY_DAYS,
     INTEREST_DECAY_DAYS,
+    NEWTON_EVERY,
     RESULTS,
     Feature,
     PersonTime,
@@ -209,11 +211,32 @@ def test_recovers_what_each_channel_brought_about() -> None:
 
 def test_likelihood_never_falls(small_market: tuple[PersonTime, dict[str, int]]) -> None:
     data, _ = small_market
-    maximum = maximize_likelihood(data.values, data.exposure, data.weights[:, None], max_steps=30)
+    maximum = maximize_likelihood(
+        data.values,
+        data.exposure,
+        data.weights[:, None],
+        tolerance=1e-9,
+        max_steps=2 * NEWTON_EVERY,
+    )
 
-    assert len(maximum.history) > 5
+    assert len(maximum.history) > NEWTON_EVERY
     assert np.all(np.diff(maximum.history[:, 0]) >= -1e-6)
     assert np.all(maximum.coefficients >= 0)
+
+
+def test_features_much_alike_are_told_apart_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = np.random.default_rng(0).exponential(5.0, 3_000)
+    values = sparse.csr_array(np.exp(-days[:, None] / np.array([3.0, 4.0, 5.0, 6.0])))
+    exposure = np.array([300.0, 400.0, 500.0, 600.0])
+    weights = np.column_stack([np.ones(len(days)), days < 6])
+    quick = maximize_likelihood(values, exposure, weights, tolerance=1e-6)
+    monkeypatch.setattr(hazard, "NEWTON_EVERY", 1_000_000)
+    slow = maximize_likelihood(values, exposure, weights, tolerance=1e-6)
+
+    assert quick.gap == pytest.approx(0, abs=1e-6)
+    assert np.all(quick.log_likelihood >= slow.log_likelihood - 1e-9)
+    assert np.all(quick.log_likelihood <= slow.log_likelihood + slow.gap + 1e-9)
+    assert len(quick.history) < len(slow.history) / 3
 
 
 def test_no_other_coefficients_are_more_likely_than_the_gap_says(
