@@ -67,7 +67,7 @@ answers as (
 channel_factors as (
 
     select
-        lower(trim(channel)) as channel_key,
+        lower(trim(channel)) as folded_channel,
         max(case when phase = 'initializer' then factor end) as initializer_factor,
         max(case when phase = 'holder' then factor end) as holder_factor,
         max(case when phase = 'closer' then factor end) as closer_factor
@@ -102,7 +102,7 @@ multiplied as (
         * coalesce(channel_factors.closer_factor, 1) as closer_membership
     from memberships
     left join channel_factors
-        on lower(trim(memberships.channel)) = channel_factors.channel_key
+        on lower(trim(memberships.channel)) = channel_factors.folded_channel
 
 ),
 
