@@ -15,16 +15,9 @@ with paths as (
 
 ),
 
-channels as (
-
-    select * from {{ ref('int_channels') }}
-
-),
-
 names as (
 
-    select {{ ordered_list('channel', 'channel_key') }} as channel_names
-    from channels
+    select * from {{ ref('int_channel_names') }}
 
 ),
 
