@@ -35,7 +35,7 @@ followed as (
     -- A person's first touch finds nothing, and that person is not at risk before it.
     select
         channels.channel,
-        1.0 - avg(case when touches.touch_number = 1 then 1.0 else 0.0 end) as followed_share
+        1.0 - avg(case when touches.person_touch_number = 1 then 1.0 else 0.0 end) as followed_share
     from touches
     inner join channels
         on touches.channel_key = channels.channel_key

@@ -38,7 +38,7 @@ matched as (
         touches.ordinal,
         row_number() over (
             partition by journey_windows.conversion_key
-            order by touches.touch_number
+            order by touches.person_touch_number
         ) as touch_number,
         count(*) over (partition by journey_windows.conversion_key) as journey_length
     from journey_windows

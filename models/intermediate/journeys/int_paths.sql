@@ -82,7 +82,7 @@ path_touches as (
         true as is_converted,
         conversion_key as path_key,
         person_key,
-        touch_number,
+        touch_number as place,
         channel_key,
         touched_at,
         converted_at as path_ended_at
@@ -93,7 +93,7 @@ path_touches as (
         false as is_converted,
         open_windows.person_key as path_key,
         open_windows.person_key,
-        touches.touch_number,
+        touches.person_touch_number as place,
         touches.channel_key,
         touches.touched_at,
         open_windows.last_touched_at as path_ended_at
@@ -117,7 +117,7 @@ listed as (
         path_key,
         person_key,
         case when is_converted then path_key end as conversion_key,
-        {{ ordered_list_of_numbers('channel_key', 'touch_number') }} as channel_keys,
+        {{ ordered_list_of_numbers('channel_key', 'place') }} as channel_keys,
         {{ hours_between('min(touched_at)', 'max(path_ended_at)') }} / 24.0 as path_days,
         cast(max(path_ended_at) as date) as path_end_date
     from path_touches

@@ -1,6 +1,6 @@
 -- grain: one row per touchpoint that happened by the end of the reporting period, in numbers alone:
--- what grows with traffic reads this. touch_number counts the touches of the person, ordinal those
--- of the channel among them: 1, 2, or 3 for the third and later.
+-- what grows with traffic reads this. person_touch_number counts the touches of the person, ordinal
+-- those of the channel among them: 1, 2, or 3 for the third and later.
 {{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 
 with touchpoints as (
@@ -54,7 +54,7 @@ numbered as (
         row_number() over (
             partition by touchpoints.person_key
             order by touchpoints.touched_at, tied.place
-        ) as touch_number
+        ) as person_touch_number
     from touchpoints
     inner join channels
         on touchpoints.channel = channels.channel
@@ -70,11 +70,11 @@ final as (
         touchpoint_key,
         channel_key,
         touched_at,
-        cast(touch_number as integer) as touch_number,
+        cast(person_touch_number as integer) as person_touch_number,
         cast(least(
             row_number() over (
                 partition by person_key, channel_key
-                order by touch_number
+                order by person_touch_number
             ),
             3
         ) as tinyint) as ordinal
