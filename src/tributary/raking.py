@@ -358,7 +358,9 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
         )
         named = pc.list_flatten(sets["channel_set"]).unique().to_pylist()
         channels = sorted({*named, *of_models["channel"].to_pylist()})
-        membership, conversions = _distinct_sets(sets, channels)
+        # Sets that never converted have nothing to credit.
+        converted = pc.fill_null(pc.not_equal(sets["conversions"], 0), True)
+        membership, conversions = _distinct_sets(sets.filter(converted), channels)
         tolerance = MET * conversions.sum()
         for model in sorted(of_models["attribution_model"].unique().to_pylist()):
             of_model = of_models.filter(pc.equal(of_models["attribution_model"], model))
