@@ -59,6 +59,9 @@ SAMPLING_WORK = 20_480_000
 REFIT_WORK = 512_000
 """The same for each refit."""
 
+RATE_SAMPLING_WORK = 2**29
+"""Permutations times members of channel sets that an attribution samples: about three seconds."""
+
 FEWEST_PERMUTATIONS = 32
 """Fewer sampled orders than this tell no standard error."""
 
@@ -70,6 +73,8 @@ CELLS_PER_BATCH = 2**19
 
 CHANNELS_AT_ONCE = 12
 """Coalitions over this many channels are eliminated as one array."""
+
+EMPTY_SET = "A channel set needs at least one channel."
 
 
 def shapley_values(
@@ -140,8 +145,60 @@ def _distinct(channels: Iterable[str]) -> tuple[str, ...]:
     """Distinct channels in order of first touch."""
     distinct = tuple(dict.fromkeys(channels))
     if not distinct:
-        raise ValueError("A channel set needs at least one channel.")
+        raise ValueError(EMPTY_SET)
     return distinct
+
+
+@dataclass(frozen=True)
+class _ChannelSets:
+    """Sets of n channels, one after the other.
+
+    Attributes
+    ----------
+    members
+        Shape (members,), from 0 to n - 1: the channels of the first set, of the second, …
+    begins
+        Shape (sets,): where in `members` each set begins.
+    """
+
+    members: IntArray
+    begins: IntArray
+
+    @classmethod
+    def of_names(
+        cls, channel_sets: Iterable[Iterable[str]], channels: Sequence[str]
+    ) -> "_ChannelSets":
+        """Take sets of names, and the n channels there are."""
+        place = {channel: index for index, channel in enumerate(channels)}
+        try:
+            sets = [[place[channel] for channel in _distinct(each)] for each in channel_sets]
+        except KeyError as error:
+            raise ValueError(f"The channel {error} of a set is not in the list.") from None
+        lengths = np.array([len(each) for each in sets], dtype=np.intp)
+        members = np.fromiter((member for each in sets for member in each), np.intp, lengths.sum())
+        return cls(members, lengths.cumsum() - lengths)
+
+    @classmethod
+    def of_lists(cls, lists: pa.ListArray) -> tuple["_ChannelSets", list[str]]:
+        """Take lists of text, and tell the names of the n channels too."""
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+        if not lengths.all():
+            raise ValueError(EMPTY_SET)
+        named = lists.flatten().dictionary_encode()
+        members = named.indices.to_numpy(zero_copy_only=False).astype(np.intp)
+        return cls(members, lengths.cumsum() - lengths), named.dictionary.to_pylist()
+
+    def worth(self, of_sets: npt.ArrayLike, n: int) -> FloatArray:
+        """Worth of every coalition, shape (2^n,), by subset sums (the zeta transform)."""
+        _check_enumerable(n)
+        if not len(self.begins):
+            return np.zeros(1 << n)
+        coalitions = np.bitwise_or.reduceat(np.left_shift(1, self.members), self.begins)
+        totals = np.bincount(coalitions, weights=of_sets, minlength=1 << n).astype(np.float64)
+        for index in range(n):
+            halves = totals.reshape(-1, 2, 1 << index)
+            halves[:, 1] += halves[:, 0]
+        return totals
 
 
 # Games as arrays. Coalitions are numbered: bit i of a coalition's number says whether channel i is
@@ -170,18 +227,8 @@ def coalition_worth(
     ValueError
         If a set is empty or holds a channel that is not listed, or there are too many channels.
     """
-    place = {channel: index for index, channel in enumerate(channels)}
-    _check_enumerable(len(place))
-    totals = np.zeros(1 << len(place))
-    for channel_set, amount in zip(channel_sets, worth, strict=True):
-        try:
-            totals[sum(1 << place[channel] for channel in _distinct(channel_set))] += amount
-        except KeyError as error:
-            raise ValueError(f"The channel {error} of a set is not in the list.") from None
-    for index in range(len(place)):
-        halves = totals.reshape(-1, 2, 1 << index)
-        halves[:, 1] += halves[:, 0]
-    return totals
+    _check_enumerable(len(channels))
+    return _ChannelSets.of_names(channel_sets, channels).worth(worth, len(channels))
 
 
 def conversion_rate_worth(
@@ -206,9 +253,16 @@ def conversion_rate_worth(
     numpy.ndarray
         Shape (2^n,), in [0, 1]; 0 for a coalition without journeys.
     """
-    channel_sets = [tuple(channel_set) for channel_set in channel_sets]
-    converted = coalition_worth(channel_sets, conversions, channels)
-    return _ratio(converted, converted + coalition_worth(channel_sets, open_journeys, channels))
+    _check_enumerable(len(channels))
+    sets = _ChannelSets.of_names(channel_sets, channels)
+    return _conversion_rate_worth(sets, conversions, open_journeys, len(channels))
+
+
+def _conversion_rate_worth(
+    sets: _ChannelSets, conversions: npt.ArrayLike, open_journeys: npt.ArrayLike, n: int
+) -> FloatArray:
+    converted = sets.worth(conversions, n)
+    return _ratio(converted, converted + sets.worth(open_journeys, n))
 
 
 def markov_coalition_worth(counts: TransitionCounts) -> FloatArray:
@@ -371,9 +425,9 @@ def _sampled(
     )
 
 
-def _affordable(work: int, n: int) -> int:
-    """How many permutations of n players, an even number, are so much work."""
-    return max(FEWEST_PERMUTATIONS, work // n**2 // 2 * 2)
+def _affordable(work: int, each: int) -> int:
+    """How many permutations, an even number, are so much work, if each is so much."""
+    return max(FEWEST_PERMUTATIONS, work // each // 2 * 2)
 
 
 def markov_coalition_shapley(
@@ -438,17 +492,30 @@ def conversion_rate_shapley(
         Values of shape (n,), in the order of `channels`: they add up to the conversion rate of all
         journeys, and may be negative.
     """
-    n = len(channels)
+    return _conversion_rate_shapley(
+        _ChannelSets.of_names(channel_sets, channels),
+        conversions,
+        open_journeys,
+        len(channels),
+        permutations,
+        seed,
+        exact_channels,
+    )
+
+
+def _conversion_rate_shapley(
+    sets: _ChannelSets,
+    conversions: npt.ArrayLike,
+    open_journeys: npt.ArrayLike,
+    n: int,
+    permutations: int,
+    seed: int,
+    exact_channels: int = EXACT_CHANNELS,
+) -> ShapleyEstimate:
     if n <= exact_channels:
-        values = shapley_of_game(
-            conversion_rate_worth(channel_sets, conversions, open_journeys, channels)
-        )
+        values = shapley_of_game(_conversion_rate_worth(sets, conversions, open_journeys, n))
         return ShapleyEstimate(values, np.zeros_like(values), is_sampled=False)
 
-    place = {channel: index for index, channel in enumerate(channels)}
-    members = [[place[channel] for channel in _distinct(each)] for each in channel_sets]
-    member = np.concatenate([np.array(each, dtype=np.intp) for each in members])
-    begin = np.cumsum([0, *(len(each) for each in members[:-1])])
     converted = np.asarray(conversions, dtype=np.float64)
     journeys = converted + np.asarray(open_journeys, dtype=np.float64)
 
@@ -456,7 +523,7 @@ def conversion_rate_shapley(
         rates = np.empty((len(orders), n + 1))
         for row, order in enumerate(orders):
             # A set lies within a prefix from the place of its last member on.
-            complete = np.maximum.reduceat(np.argsort(order)[member], begin) + 1
+            complete = np.maximum.reduceat(np.argsort(order)[sets.members], sets.begins) + 1
             rates[row] = _ratio(
                 *(
                     np.bincount(complete, weights=each, minlength=n + 1).cumsum()
@@ -652,7 +719,7 @@ def _markov_coalition_rows(steps: pa.Table, seed: int) -> Iterator[dict[str, obj
     order = np.lexsort((by_name.revenue, by_name.conversions, by_name.starts, arrivals))
     counts = _taken(by_name, order)
     n = len(counts.channels)
-    estimate = markov_coalition_shapley(counts, _affordable(SAMPLING_WORK, n), seed)
+    estimate = markov_coalition_shapley(counts, _affordable(SAMPLING_WORK, n**2), seed)
     shares, revenue_shares = _shares(estimate.values).T
     if not revenue_shares.any() or revenue_shares.min() < 0:
         revenue_shares = shares
@@ -668,7 +735,7 @@ def _markov_coalition_rows(steps: pa.Table, seed: int) -> Iterator[dict[str, obj
             )
             rest = _less(counts, _taken(left_out, order))
             refit = markov_coalition_shapley(
-                rest, _affordable(REFIT_WORK, n), seed, EXACT_REFIT_CHANNELS
+                rest, _affordable(REFIT_WORK, n**2), seed, EXACT_REFIT_CHANNELS
             )
             refits.append(_shares(refit.values)[:, 0])
         people = np.std(refits, axis=0) * math.sqrt(len(groups) - 1)
@@ -768,27 +835,27 @@ def attribute_conversion_rates(table: pa.Table, seed: int = 0) -> pa.Table:
     rows: list[dict[str, object]] = []
     for conversion_type in sorted(table["conversion_type"].unique().to_pylist()):
         part = table.filter(pc.equal(table["conversion_type"], conversion_type))
-        journeys: dict[frozenset[str], list[int]] = {}
-        of_channel: dict[str, list[int]] = {}
-        for channel_set, converted, still_open in zip(
-            part["channel_set"].to_pylist(),
-            part["conversions"].to_pylist(),
-            part["open_journeys"].to_pylist(),
-            strict=True,
-        ):
-            members = frozenset(_distinct(channel_set))
-            totals = [journeys.setdefault(members, [0, 0])]
-            totals += [of_channel.setdefault(channel, [0, 0]) for channel in members]
-            for total in totals:
-                total[0] += converted
-                total[1] += still_open
-        # Sampled orders are of channels as the counts tell them apart, not as their names do.
-        channels = sorted(of_channel, key=lambda channel: (of_channel[channel], channel))
-        conversions, open_journeys = zip(*journeys.values(), strict=True)
-        estimate = conversion_rate_shapley(
-            list(journeys), conversions, open_journeys, channels, seed=seed
+        sets, names = _ChannelSets.of_lists(part["channel_set"].combine_chunks())
+        conversions, open_journeys = (
+            part[amount].to_numpy() for amount in ("conversions", "open_journeys")
         )
-        rate = estimate.values.sum() if any(conversions) else 0.0
+        lengths = np.diff(sets.begins, append=len(sets.members))
+        converted, still_open = (
+            np.bincount(sets.members, weights=np.repeat(each, lengths))
+            for each in (conversions, open_journeys)
+        )
+        # Sampled orders are of channels as the counts tell them apart, not as their names do.
+        order = np.lexsort((np.array(names), still_open, converted))
+        channels = [names[place] for place in order]
+        estimate = _conversion_rate_shapley(
+            replace(sets, members=np.argsort(order)[sets.members]),
+            conversions,
+            open_journeys,
+            len(channels),
+            min(PERMUTATIONS, _affordable(RATE_SAMPLING_WORK, len(sets.members))),
+            seed,
+        )
+        rate = estimate.values.sum() if conversions.any() else 0.0
         rows += [
             {
                 "conversion_type": conversion_type,
