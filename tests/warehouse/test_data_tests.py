@@ -126,9 +126,7 @@ TAMPERING = {
     "path_credits_add_up_to_the_channel_totals": [
         "update intermediate.int_path_credit_weights set credited_conversions = 0",
     ],
-    "path_counts_have_every_conversion_of_the_channel_sets": [
-        "delete from intermediate.int_path_counts",
-    ],
+    "channel_sets_have_every_path": ["delete from intermediate.int_channel_sets"],
     "assert_listed_models_are_computed": [
         "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, null, '')",
         "insert into seeds.attribution_models values (null, 'rule_based', true, null, null, '')",

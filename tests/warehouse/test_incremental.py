@@ -39,7 +39,6 @@ BY_PERSON = (
 COMPARED = (
     *BY_PERSON,
     "int_person_states",
-    "int_path_counts",
     "int_channel_sets",
     "int_transition_counts",
     "fct_conversions",
@@ -412,7 +411,7 @@ BEFORE = (
     "int_touched_persons",
     "int_person_fingerprints",
 )
-AFTER = ("int_path_counts", "int_channel_sets", "int_transition_counts", "int_person_states")
+AFTER = ("int_channel_sets", "int_transition_counts", "int_person_states")
 
 CHANGES = {
     "new day": """

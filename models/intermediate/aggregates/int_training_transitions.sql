@@ -1,5 +1,5 @@
--- grain: one row per conversion type, person group, from-states and to-state: the transitions of
--- the training window, which is the reporting period. transitions and revenue are additive.
+-- grain: one row per conversion type, person group, from-states and to-state: the transitions that
+-- the model markov learns from. transitions and revenue are additive.
 {{ config(materialized='view') }}
 
 with transition_counts as (
@@ -16,10 +16,9 @@ final as (
         person_group,
         from_states,
         to_state,
-        cast(sum(transitions) as bigint) as transitions,
-        cast(sum(revenue) as decimal(38, 10)) as revenue
+        transitions,
+        revenue
     from transition_counts
-    group by conversion_type, person_group, from_states, to_state
 
 )
 

@@ -1,7 +1,7 @@
--- grain: one row per day of the path's end, conversion type, person group, from-states and to-
--- state. from_states are the last channels before the step, oldest first: as many as the longest
--- order of the Markov model, fewer near the start. transitions and revenue are additive; revenue is
--- carried by the step into (conversion) alone.
+-- grain: one row per conversion type, person group, from-states and to-state. from_states are the
+-- last channels before the step, oldest first: as many as the longest order of the Markov model,
+-- fewer near the start. transitions and revenue are additive; revenue is carried by the step into
+-- (conversion) alone.
 {%- set earlier_states = ['state_4', 'state_3', 'state_2', 'state_1'][5 - markov_max_order():] %}
 {%- set states = earlier_states + ['state_0'] %}
 {#- Channels are their keys, from 1; the other states are numbers that no channel has. -#}
@@ -24,7 +24,6 @@ names as (
 placed as (
 
     select
-        path_end_date,
         conversion_type,
         person_group,
         is_converted,
@@ -38,7 +37,6 @@ placed as (
 steps as (
 
     select
-        path_end_date,
         conversion_type,
         person_group,
         revenue,
@@ -56,7 +54,6 @@ steps as (
     from placed
     union all
     select
-        path_end_date,
         conversion_type,
         person_group,
         revenue,
@@ -72,7 +69,6 @@ steps as (
 counted as (
 
     select
-        path_end_date,
         conversion_type,
         person_group,
         {{ states | join(', ') }},
@@ -80,14 +76,13 @@ counted as (
         count(*) as transitions,
         sum(case when to_state = {{ at_conversion }} then revenue else 0 end) as revenue
     from steps
-    group by path_end_date, conversion_type, person_group, {{ states | join(', ') }}, to_state
+    group by conversion_type, person_group, {{ states | join(', ') }}, to_state
 
 ),
 
 named as (
 
     select
-        counted.path_end_date,
         counted.conversion_type,
         counted.person_group,
         {%- for state in states %}
@@ -111,7 +106,6 @@ named as (
 final as (
 
     select
-        path_end_date,
         conversion_type,
         person_group,
         {{ list_of_known(states) }} as from_states,

@@ -7,9 +7,9 @@ with enabled_models as (
 
 ),
 
-path_counts as (
+paths as (
 
-    select * from {{ ref('int_path_counts') }}
+    select * from {{ ref('int_paths') }}
 
 ),
 
@@ -69,9 +69,9 @@ training as (
         conversion_type,
         min(path_end_date) as first_date,
         max(path_end_date) as last_date,
-        sum(conversions) as conversions,
-        sum(open_journeys) as open_journeys
-    from path_counts
+        count(case when is_converted then 1 end) as conversions,
+        count(case when not is_converted then 1 end) as open_journeys
+    from paths
     group by conversion_type
 
 ),

@@ -1,23 +1,30 @@
 -- grain: one row per conversion type and path, for the paths taken most often (setting
 -- path_summary_rows). conversions, open_journeys and revenue are additive, but do not add up to the
 -- total where there are more paths; conversion_rate and mean_days_to_conversion are not additive.
-with path_counts as (
+with paths as (
 
-    select * from {{ ref('int_path_counts') }}
+    select * from {{ ref('int_paths') }}
 
 ),
 
-aggregated as (
+names as (
+
+    select * from {{ ref('int_channel_names') }}
+
+),
+
+counted as (
 
     select
         conversion_type,
-        channels,
-        cast(sum(conversions) as bigint) as conversions,
-        cast(sum(open_journeys) as bigint) as open_journeys,
+        channel_keys,
+        cast(count(case when is_converted then 1 end) as bigint) as conversions,
+        cast(count(case when not is_converted then 1 end) as bigint) as open_journeys,
         cast(sum(revenue) as decimal(38, 10)) as revenue,
-        {{ exact_sum('days_to_conversion') }} as days_to_conversion
-    from path_counts
-    group by conversion_type, channels
+        coalesce({{ exact_sum('case when is_converted then path_days end') }}, 0)
+            as days_to_conversion
+    from paths
+    group by conversion_type, channel_keys
 
 ),
 
@@ -32,21 +39,35 @@ ties as (
             partition by conversion_type
             order by conversions desc, open_journeys desc
         ) - count(*) as paths_before
-    from aggregated
+    from counted
     group by conversion_type, conversions, open_journeys
 
 ),
 
 frequent as (
 
-    select aggregated.*
-    from aggregated
+    select counted.*
+    from counted
     inner join ties
         on
-            aggregated.conversion_type = ties.conversion_type
-            and aggregated.conversions = ties.conversions
-            and aggregated.open_journeys = ties.open_journeys
+            counted.conversion_type = ties.conversion_type
+            and counted.conversions = ties.conversions
+            and counted.open_journeys = ties.open_journeys
     where ties.paths_before < {{ path_summary_rows() }}
+
+),
+
+named as (
+
+    select
+        frequent.conversion_type,
+        frequent.conversions,
+        frequent.open_journeys,
+        frequent.revenue,
+        frequent.days_to_conversion,
+        {{ named_list('frequent.channel_keys', 'names.channel_names') }} as channels
+    from frequent
+    cross join names
 
 ),
 
@@ -58,7 +79,7 @@ ranked as (
             partition by conversion_type
             order by conversions desc, open_journeys desc, channels asc
         ) as path_rank
-    from frequent
+    from named
 
 ),
 

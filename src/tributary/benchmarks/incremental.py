@@ -30,10 +30,10 @@ INPUT = "input: read, checked"
 PERSONS = "persons, channels, conversions"
 CHANGES = "who has changed"
 BY_PERSON = "models by person"
-BY_DAY = "counts by day"
+COUNTS = "counts"
 FITTED = "models that are fitted, and their credits"
 MARTS = "marts"
-STAGES = (INPUT, PERSONS, CHANGES, BY_PERSON, BY_DAY, FITTED, MARTS)
+STAGES = (INPUT, PERSONS, CHANGES, BY_PERSON, COUNTS, FITTED, MARTS)
 _STAGE_OF_FOLDER = {
     "staging": INPUT,
     "unified": INPUT,
@@ -42,8 +42,8 @@ _STAGE_OF_FOLDER = {
     "identity": PERSONS,
     "conversions": PERSONS,
     "changes": CHANGES,
-    "journeys": BY_DAY,
-    "aggregates": BY_DAY,
+    "journeys": COUNTS,
+    "aggregates": COUNTS,
     "marts": MARTS,
 }
 _IDENTITY_MODELS = ("customer_matches", "email_addresses", "identity_resolution", "phone_numbers")
