@@ -14,7 +14,7 @@ VARS ?= {}
 SIZES ?= 1e5,1e6,1e7,1e8
 
 .DEFAULT_GOAL := help
-.PHONY: help build test built-demo battery lint bench docs lock clean
+.PHONY: help build test built-demo battery lint bench docs lock audit clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,10 @@ lock: $(INSTALLED) ## pin every dependency anew after a change of pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --upgrade \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+
+audit: $(INSTALLED) ## look up known vulnerabilities of every pinned dependency (asks osv.dev)
+	$(BIN)/uv tool run pip-audit@2.10.1 --requirement requirements.lock --disable-pip --strict \
+		--vulnerability-service osv
 
 clean: ## remove what was made: environment, demo input, warehouse, dbt's output
 	rm -rf .venv data/demo target logs .hypothesis .mypy_cache .pytest_cache .ruff_cache
