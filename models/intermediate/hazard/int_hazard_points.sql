@@ -191,7 +191,6 @@ within_time as (
 last_conversions as (
 
     select
-        within_time.source,
         within_time.moment_id,
         conversions.conversion_type,
         max(conversions.converted_at) as last_converted_at
@@ -200,39 +199,65 @@ last_conversions as (
         on
             within_time.person_key = conversions.person_key
             and within_time.happened_at > conversions.converted_at
-    group by within_time.source, within_time.moment_id, conversions.conversion_type
+    group by within_time.moment_id, conversions.conversion_type
+
+),
+
+at_risk as (
+
+    select
+        within_time.source,
+        within_time.person_key,
+        within_time.moment_id,
+        within_time.happened_at,
+        within_time.moments_per_day,
+        within_time.moments_per_touch,
+        conversion_types.conversion_type,
+        last_conversions.last_converted_at is not null as is_repeat,
+        greatest(
+            {{ lookback_opening('within_time.happened_at') }},
+            {{ scope_opening('last_conversions.last_converted_at') }}
+        ) as window_opens_at
+    from within_time
+    inner join conversion_types
+        on within_time.source = conversion_types.source
+    left join last_conversions
+        on
+            within_time.moment_id = last_conversions.moment_id
+            and conversion_types.conversion_type = last_conversions.conversion_type
+
+),
+
+windows as (
+
+    -- Conversion types that look back as far share what they see.
+    select distinct
+        person_key,
+        moment_id,
+        happened_at,
+        moments_per_day,
+        moments_per_touch,
+        window_opens_at
+    from at_risk
 
 ),
 
 aged as (
 
     select
-        within_time.source,
-        within_time.moment_id,
-        within_time.moments_per_day,
-        within_time.moments_per_touch,
-        within_time.happened_at,
-        conversion_types.conversion_type,
+        windows.moment_id,
+        windows.window_opens_at,
+        windows.moments_per_day,
+        windows.moments_per_touch,
         touches.channel_key,
         touches.ordinal,
-        last_conversions.last_converted_at is not null as is_repeat,
-        {{ days_between('touches.touched_at', 'within_time.happened_at') }} as age_days,
-        touches.touched_at >= greatest(
-            {{ lookback_opening('within_time.happened_at') }},
-            {{ scope_opening('last_conversions.last_converted_at') }}
-        ) as is_present
-    from within_time
-    inner join conversion_types
-        on within_time.source = conversion_types.source
+        {{ days_between('touches.touched_at', 'windows.happened_at') }} as age_days,
+        touches.touched_at >= windows.window_opens_at as is_present
+    from windows
     inner join touches
         on
-            within_time.person_key = touches.person_key
-            and within_time.happened_at >= touches.touched_at
-    left join last_conversions
-        on
-            within_time.source = last_conversions.source
-            and within_time.moment_id = last_conversions.moment_id
-            and conversion_types.conversion_type = last_conversions.conversion_type
+            windows.person_key = touches.person_key
+            and windows.happened_at >= touches.touched_at
 
 ),
 
@@ -240,10 +265,8 @@ weighted as (
 
     -- A moment stands for as many person-days as there are days per moment at its place.
     select
-        source,
         moment_id,
-        conversion_type,
-        is_repeat,
+        window_opens_at,
         1.0 / (
             moments_per_day + moments_per_touch * (
                 {%- for decay in effect_decays %}
@@ -253,55 +276,61 @@ weighted as (
             )
         ) as weight
     from aged
-    group by source, moment_id, conversion_type, is_repeat, moments_per_day, moments_per_touch
+    group by moment_id, window_opens_at, moments_per_day, moments_per_touch
 
 ),
 
 faded as (
 
     select
-        aged.source,
-        aged.moment_id,
-        aged.conversion_type,
-        channels.channel,
+        moment_id,
+        window_opens_at,
+        channel_key,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('aged.age_days', decay.days)) }} as left_{{ decay.days }},
+        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
         {%- endfor %}
-        cast(aged.ordinal as integer) as ordinal
+        ordinal
     from aged
-    inner join channels
-        on aged.channel_key = channels.channel_key
-    where aged.is_present
-    group by
-        aged.source, aged.moment_id, aged.conversion_type, channels.channel, aged.ordinal
+    where is_present
+    group by moment_id, window_opens_at, channel_key, ordinal
 
 ),
 
 final as (
 
     select
-        source,
-        moment_id,
-        conversion_type,
-        channel,
+        at_risk.source,
+        at_risk.moment_id,
+        at_risk.conversion_type,
+        channels.channel,
         {%- for decay in hazard_decays() %}
-        left_{{ decay.days }},
+        faded.left_{{ decay.days }},
         {%- endfor %}
-        ordinal,
+        cast(faded.ordinal as integer) as ordinal,
         cast(null as double) as weight
-    from faded
+    from at_risk
+    inner join faded
+        on
+            at_risk.moment_id = faded.moment_id
+            and at_risk.window_opens_at = faded.window_opens_at
+    inner join channels
+        on faded.channel_key = channels.channel_key
     union all
     select
-        source,
-        moment_id,
-        conversion_type,
+        at_risk.source,
+        at_risk.moment_id,
+        at_risk.conversion_type,
         '(baseline)' as channel,
         {%- for decay in hazard_decays() %}
         cast(null as double) as left_{{ decay.days }},
         {%- endfor %}
-        case when is_repeat then 1 else 0 end as ordinal,
-        cast(weight as double) as weight
-    from weighted
+        case when at_risk.is_repeat then 1 else 0 end as ordinal,
+        cast(weighted.weight as double) as weight
+    from at_risk
+    inner join weighted
+        on
+            at_risk.moment_id = weighted.moment_id
+            and at_risk.window_opens_at = weighted.window_opens_at
 
 )
 
