@@ -20,52 +20,70 @@ channels as (
 
 ),
 
+windows as (
+
+    -- Conversion types that look back as far from an instant share what they see.
+    select distinct
+        source,
+        person_day_id,
+        person_key,
+        window_opens_at,
+        observed_at
+    from draws
+
+),
+
 aged as (
 
     select
-        draws.conversion_type,
-        draws.source,
-        draws.person_day_id,
+        windows.source,
+        windows.person_day_id,
+        windows.window_opens_at,
         touches.channel_key,
-        {{ hours_between('touches.touched_at', 'draws.observed_at') }} / 24.0 as age_days
-    from draws
+        {{ hours_between('touches.touched_at', 'windows.observed_at') }} / 24.0 as age_days
+    from windows
     inner join touches
         on
-            draws.person_key = touches.person_key
-            and draws.window_opens_at <= touches.touched_at
-            and draws.observed_at {{ at_conversion }} touches.touched_at
+            windows.person_key = touches.person_key
+            and windows.window_opens_at <= touches.touched_at
+            and windows.observed_at {{ at_conversion }} touches.touched_at
 
 ),
 
 aggregated as (
 
     select
-        conversion_type,
         source,
         person_day_id,
+        window_opens_at,
         channel_key,
         {%- for days in person_day_scales() %}
         {{ exact_sum('exp(-age_days / ' ~ days ~ '.0)') }} as level_{{ days }},
         {%- endfor %}
         count(*) as touches
     from aged
-    group by conversion_type, source, person_day_id, channel_key
+    group by source, person_day_id, window_opens_at, channel_key
 
 ),
 
 final as (
 
     select
-        aggregated.conversion_type,
-        aggregated.source,
-        aggregated.person_day_id,
+        draws.conversion_type,
+        draws.source,
+        draws.person_day_id,
         channels.channel,
         channels.channel_group = 'Direct' as is_behaviour,
         {%- for days in person_day_scales() %}
         aggregated.level_{{ days }},
         {%- endfor %}
         aggregated.touches
-    from aggregated
+    from draws
+    inner join aggregated
+        on
+            draws.source = aggregated.source
+            and draws.person_day_id = aggregated.person_day_id
+            and draws.window_opens_at = aggregated.window_opens_at
     inner join channels
         on aggregated.channel_key = channels.channel_key
 
