@@ -354,19 +354,20 @@ def _learn(
         )
         predicted[~others] = models[number].mixed(hazards[:, ~others])
 
-    credits = np.empty((len(scored), len(columns.is_behaviour)))
-    for number, model in enumerate(models):
-        mine = np.flatnonzero(fold[scored] == number)
-        credits[mine] = _credits(model, columns, scored[mine], seed)
-
     # Each model has seen all folds but one: a delete-a-group jackknife, on common conversions.
-    some = np.arange(len(scored))
-    if len(some) > JACKKNIFE_CONVERSIONS:
-        some = np.sort(rng.choice(some, JACKKNIFE_CONVERSIONS, replace=False))
-    share_of = weight[some] / weight[some].sum()
-    replicates = np.array(
-        [share_of @ _credits(model, columns, scored[some], seed) for model in models]
-    )
+    is_compared = np.ones(len(scored), dtype=bool)
+    if len(scored) > JACKKNIFE_CONVERSIONS:
+        is_compared[:] = False
+        is_compared[rng.choice(len(scored), JACKKNIFE_CONVERSIONS, replace=False)] = True
+    share_of = weight * is_compared / weight[is_compared].sum()
+    credits = np.empty((len(scored), len(columns.is_behaviour)))
+    replicates = np.empty((FOLDS, len(columns.is_behaviour)))
+    for number, model in enumerate(models):
+        is_own = fold[scored] == number
+        (some,) = np.nonzero(is_own | is_compared)
+        found = _credits(model, columns, scored[some], seed)
+        credits[is_own] = found[is_own[some]]
+        replicates[number] = share_of[some] @ found
     replicates = np.column_stack([replicates, 1 - replicates.sum(axis=1)]) * weight.sum()
     error = np.sqrt((FOLDS - 1) * replicates.var(axis=0))
     quality = _quality(predicted, hazards, data.is_conversion, data.weight)
