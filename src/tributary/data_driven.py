@@ -152,6 +152,21 @@ class DataDrivenFit:
     diagnostics: dict[str, float]
 
 
+class _Trees(HistGradientBoostingClassifier):  # type: ignore[misc]
+    """Boosted trees of features that are steps already, which need not be found again.
+
+    Where scikit-learn no longer asks this method, it finds them itself: the same trees, later.
+    """
+
+    def _bin_data(
+        self, codes: FloatArray, sample_weight: FloatArray, is_training_data: bool
+    ) -> npt.NDArray[np.uint8]:
+        if is_training_data:
+            steps = np.arange(LEVELS_OF_A_FEATURE)[:, None]
+            self._bin_mapper.fit(np.minimum(steps, codes.max(axis=0)))
+        return codes.astype(np.uint8, order="F" if is_training_data else "C")
+
+
 @dataclass(frozen=True)
 class _Ensemble:
     """Both learners fitted to some rows, and how they are mixed.
@@ -159,7 +174,7 @@ class _Ensemble:
     The hazard is exp(intercept) * mixture ** slope, where the mixture is of the two hazards.
     """
 
-    trees: HistGradientBoostingClassifier
+    trees: _Trees
     coefficients: FloatArray
     intercept: float
     share_of_trees: float = 1.0
@@ -379,7 +394,7 @@ def _fit(data: PersonDays, columns: _Columns, rows: BoolArray, seed: int) -> _En
     """Fit both learners to some rows."""
     n_levels = len(columns.empty)
     is_conversion, weight = data.is_conversion[rows], data.weight[rows]
-    trees = HistGradientBoostingClassifier(
+    trees = _Trees(
         learning_rate=0.1,
         max_iter=150,
         max_leaf_nodes=15,
