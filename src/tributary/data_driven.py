@@ -28,7 +28,8 @@ import pyarrow.compute as pc
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
+
+from tributary.threads import one_thread
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -243,9 +244,7 @@ def fit_data_driven(data: PersonDays, seed: int = 0) -> DataDrivenFit:
     fit_error = np.full(len(data.channels) + 1, np.nan)
     if is_learned:
         columns = _Columns.of(data, order)
-        # Tables this small gain nothing from several threads, which wait for each other by turning
-        # in circles: beside other work on the same cores that takes many times as long.
-        with threadpool_limits(limits=1, user_api="openmp"):
+        with one_thread():
             credits[:, order], fit_error[1 + order], fit_error[0], quality = _learn(
                 data, columns, scored, weight, seed
             )

@@ -34,6 +34,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from tributary.log_hazard import LogFit, fit_log_link, saturated, shapley_shares
+from tributary.threads import one_thread
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -522,7 +523,8 @@ def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
     if draws < 2:
         raise ValueError(f"There are {draws} draws; there must be at least 2.")
     anonymous, order, places = _without_names(data)
-    fit = _fit_form(anonymous, draws, seed)
+    with one_thread():
+        fit = _fit_form(anonymous, draws, seed)
     return HazardFit(
         features=data.features,
         is_log=fit.is_log,
