@@ -239,6 +239,34 @@ def test_features_much_alike_are_told_apart_in_few_steps(monkeypatch: pytest.Mon
     assert len(quick.history) < len(slow.history) / 3
 
 
+def test_a_newton_step_that_leaves_conversions_without_hazard_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, small_market: tuple[PersonTime, dict[str, int]]
+) -> None:
+    data, _ = small_market
+    weights = data.weights[:, None]
+    best = maximize_likelihood(data.values, data.exposure, weights, tolerance=1e-4)
+    monkeypatch.setattr(hazard._Quadratic, "peak", lambda self: np.zeros(len(self.exposure)))
+    alone = maximize_likelihood(data.values, data.exposure, weights, tolerance=1e-4)
+
+    assert len(alone.history) > NEWTON_EVERY
+    assert alone.log_likelihood == pytest.approx(best.log_likelihood, abs=2e-4)
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_the_peak_of_the_quadratic_is_where_no_coefficient_can_rise(size: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = sparse.csr_array(rng.random((40, size)))
+    exposure, weights = values.sum(axis=0), rng.random(40)
+    quadratic = hazard._Quadratic.at(values, exposure, weights, rng.random(size))
+    peak = quadratic.peak() * exposure
+    slope = quadratic.slope - quadratic.curvature @ (peak - quadratic.place)
+
+    assert np.all(peak >= 0)
+    assert np.all(slope < 1e-5)
+    np.testing.assert_allclose(slope[peak > 0], 0, atol=1e-5)
+
+
 def test_no_other_coefficients_are_more_likely_than_the_gap_says(
     small_market: tuple[PersonTime, dict[str, int]],
 ) -> None:
