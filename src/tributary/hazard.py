@@ -797,16 +797,20 @@ class _LogLink:
         weights = self.data.weights
         fold = _dealt(len(weights), seed)
         total = 0.0
+        start = None  # The folds have most conversions in common.
         for number in range(FOLDS):
             out = fold == number
             if weights[~out].sum() > 0:
-                fit = self._maximum(weights * ~out, self.point_weights * (1 - 1 / FOLDS))
+                fit = self._maximum(weights * ~out, self.point_weights * (1 - 1 / FOLDS), start)
+                start = fit.coefficients
                 mass = self.point_weights @ np.exp(self.point_design @ fit.coefficients)
                 total += weights[out] @ (self.design[out] @ fit.coefficients) - mass / FOLDS
         return float(total / weights.sum())
 
-    def _maximum(self, weights: FloatArray, point_weights: FloatArray) -> LogFit:
-        return fit_log_link(self.design, weights, self.point_design, point_weights)
+    def _maximum(
+        self, weights: FloatArray, point_weights: FloatArray, start: FloatArray | None = None
+    ) -> LogFit:
+        return fit_log_link(self.design, weights, self.point_design, point_weights, start)
 
     def _shares(self, coefficients: FloatArray, equal_shares: FloatArray) -> FloatArray:
         """Shapley value of each channel in each conversion, then the same without the baseline.

@@ -83,6 +83,7 @@ def fit_log_link(
     weights: FloatArray,
     point_design: FloatArray,
     point_weights: FloatArray,
+    start: FloatArray | None = None,
     max_steps: int = 50,
 ) -> LogFit:
     """Maximise the penalised log likelihood by Newton's method with halved steps.
@@ -95,6 +96,8 @@ def fit_log_link(
     point_design, point_weights
         Shape (q, r) and (q,): features of the sampled person-time and the person-days each stands
         for; at least one with a positive weight.
+    start
+        Shape (r,): where to begin. By default everybody has the mean rate.
     max_steps
         Stop after so many steps.
 
@@ -116,8 +119,10 @@ def fit_log_link(
     def height(coefficients: FloatArray, mass: FloatArray) -> float:
         return float(gained @ coefficients - mass.sum() - penalty @ coefficients**2 / 2)
 
-    coefficients = np.zeros(design.shape[1])
-    coefficients[0] = np.log(weights.sum() / point_weights.sum())
+    if start is None:
+        start = np.zeros(design.shape[1])
+        start[0] = np.log(weights.sum() / point_weights.sum())
+    coefficients = start
     mass = expected(coefficients)
     best = height(coefficients, mass)
     for _ in range(max_steps):
