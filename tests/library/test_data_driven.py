@@ -210,6 +210,16 @@ def test_a_prediction_that_is_the_wrong_way_round_is_not_used() -> None:
     assert np.exp(intercept) == pytest.approx(100 / 300)
 
 
+def test_rare_conversions_are_explained_to_the_last() -> None:
+    rng = np.random.default_rng(0)
+    is_conversion = np.arange(2_000) < 200
+    weight = np.where(is_conversion, 1.0, 5_000.0)
+    hazard = np.exp(rng.normal(size=2_000) + is_conversion)
+    intercept, slope = data_driven._calibration(hazard, is_conversion, weight)
+    odds = np.exp(intercept) * hazard**slope
+    assert weight @ (odds / (1 + odds)) == pytest.approx(200, rel=1e-3)
+
+
 def test_evaluation_counts_rows_by_their_weight() -> None:
     """Two rows of half the weight are one row."""
     hazards = np.array([[0.1, 0.4, 0.2, 0.3]] * 2)
