@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from tributary import data_driven
 from tributary.data_driven import (
@@ -208,6 +209,16 @@ def test_a_prediction_that_is_the_wrong_way_round_is_not_used() -> None:
     _, (intercept, slope) = data_driven._mix(hazards, is_conversion, np.ones(400))
     assert slope == 0
     assert np.exp(intercept) == pytest.approx(100 / 300)
+
+
+def test_trees_that_are_told_the_steps_are_those_that_look_for_them() -> None:
+    rng = np.random.default_rng(0)
+    codes = data_driven._codes(rng.random((3_000, 3)) * (rng.random((3_000, 3)) < 0.5))
+    y, weight = rng.random(3_000) < 0.1 + 0.005 * codes[:, 0], rng.random(3_000)
+    options = {"max_bins": data_driven.LEVELS_OF_A_FEATURE, "max_iter": 20, "random_state": 0}
+    told = data_driven._Trees(**options, early_stopping=True).fit(codes, y, weight)
+    found = HistGradientBoostingClassifier(**options, early_stopping=True).fit(codes, y, weight)
+    np.testing.assert_array_equal(told.decision_function(codes), found.decision_function(codes))
 
 
 def test_rare_conversions_are_explained_to_the_last() -> None:
