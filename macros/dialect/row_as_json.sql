@@ -1,3 +1,12 @@
+{#- A whole row of a relation as one value. -#}
+{% macro whole_row(relation) -%}
+    {{ return(adapter.dispatch('whole_row', 'tributary')(relation)) }}
+{%- endmacro %}
+
+{% macro default__whole_row(relation) -%}
+    {{ relation }}
+{%- endmacro %}
+
 {#- A whole input row as JSON text, kept so that a rejected row can be read as it came. -#}
 {% macro row_as_json(relation) -%}
     {{ return(adapter.dispatch('row_as_json', 'tributary')(relation)) }}

@@ -30,7 +30,7 @@ with sessions as (
 
 ),
 
-final as (
+read_sessions as (
 
     select
         '{{ source_name }}' as source,
@@ -47,9 +47,18 @@ final as (
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,
         {{ to_consent('consent') }} as has_consent,
-        {{ row_as_json('sessions') }} as raw_row,
+        {{ whole_row('sessions') }} as delivered_row,
         {{ load_columns() }}
     from sessions
+
+),
+
+final as (
+
+    select
+        *,
+        {{ session_as_json('delivered_row') }} as raw_row
+    from read_sessions
 
 )
 

@@ -30,12 +30,7 @@ checked as (
         ]) }} as traffic,
         case
             {{ privacy_reasons('sessions', 'started_at', consent='touches') }}
-            when session_id is null then 'missing_id'
-            when user_id is null then 'missing_person'
-            when started_at is null then 'unreadable_time'
-            when not ({{ is_plausible_time('started_at') }}) then 'implausible_time'
-            when {{ is_in_the_future('started_at') }} then 'future_time'
-            when channel in {{ reserved_channels() }} then 'reserved_channel'
+            {{ session_faults() }}
         end as rejection_reason
     from sessions
 

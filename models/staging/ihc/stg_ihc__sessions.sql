@@ -7,7 +7,7 @@ with session_sources as (
 
 ),
 
-final as (
+read_sessions as (
 
     select
         'ihc' as source,
@@ -24,10 +24,19 @@ final as (
         {{ to_flag('closer_engagement') }} as closer_engagement,
         {{ to_flag('impression_interaction') }} as impression_interaction,
         cast(null as boolean) as has_consent,
-        {{ row_as_json('session_sources') }} as raw_row,
+        {{ whole_row('session_sources') }} as delivered_row,
         cast(null as timestamp) as loaded_at,
         cast(null as varchar) as loaded_from
     from session_sources
+
+),
+
+final as (
+
+    select
+        *,
+        {{ session_as_json('delivered_row') }} as raw_row
+    from read_sessions
 
 )
 
