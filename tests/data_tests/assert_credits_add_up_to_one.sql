@@ -1,5 +1,6 @@
 -- Every attributed conversion has, under every enabled model, one credit in [0, 1] for each of its
--- touchpoints, and they add up to 1.
+-- touchpoints; they add up to 1, and what they are worth to its revenue, to the cent. No other
+-- conversion and no other model has credits.
 with conversions as (
 
     select * from {{ ref('fct_conversions') }}
@@ -16,7 +17,20 @@ enabled_models as (
 
 touchpoint_credits as (
 
-    select * from {{ ref('int_touchpoint_credits') }}
+    select * from {{ ref('fct_touchpoint_credits') }}
+
+),
+
+expected as (
+
+    select
+        conversions.source,
+        conversions.conversion_id,
+        enabled_models.attribution_model,
+        conversions.touchpoint_count,
+        conversions.revenue
+    from conversions
+    cross join enabled_models
 
 ),
 
@@ -27,6 +41,7 @@ credited as (
         conversion_id,
         attribution_model,
         sum(credit) as credit,
+        sum(credited_revenue) as credited_revenue,
         count(case
             when touchpoint_id != '(baseline)' and credit between -1e-9 and 1 + 1e-9 then 1
         end) as credit_count
@@ -36,18 +51,23 @@ credited as (
 )
 
 select
-    conversions.source,
-    conversions.conversion_id,
-    enabled_models.attribution_model,
+    expected.touchpoint_count,
+    expected.revenue,
+    credited.credit_count,
     credited.credit,
-    credited.credit_count
-from conversions
-cross join enabled_models
-left join credited
+    credited.credited_revenue,
+    coalesce(expected.source, credited.source) as source,
+    coalesce(expected.conversion_id, credited.conversion_id) as conversion_id,
+    coalesce(expected.attribution_model, credited.attribution_model) as attribution_model
+from expected
+full outer join credited
     on
-        conversions.source = credited.source
-        and conversions.conversion_id = credited.conversion_id
-        and enabled_models.attribution_model = credited.attribution_model
+        expected.source = credited.source
+        and expected.conversion_id = credited.conversion_id
+        and expected.attribution_model = credited.attribution_model
 where
-    (abs(credited.credit - 1) < 1e-9 and credited.credit_count = conversions.touchpoint_count)
-    is not true
+    (
+        abs(credited.credit - 1) < 1e-9
+        and {{ is_same_money('credited.credited_revenue', 'expected.revenue') }}
+        and credited.credit_count = expected.touchpoint_count
+    ) is not true

@@ -14,15 +14,15 @@ TAMPERING = {
         "update intermediate.int_rule_based_credits set linear = linear + 1e-6",
         "delete from intermediate.int_ihc_credits where touchpoint_id = 's2'",
         "delete from intermediate.int_channel_weighted_credits",
-    ],
-    "assert_credited_revenue_is_revenue": [
         "update intermediate.int_ihc_credits set ihc = ihc + 0.001 where touchpoint_id = 's2'",
         "insert into intermediate.int_journey_touchpoints "
         "select * from intermediate.int_journey_touchpoints limit 1",
         "delete from marts.fct_conversions where is_attributed",
+        "update marts.fct_conversions set is_attributed = false",
+        "insert into intermediate.int_baseline_credits values ('files', 'c2', 'hazard', 1)",
+        "update intermediate.int_channel_weighted_credits set touchpoint_id = null",
     ],
-    # Names of test files are cut.
-    "primary_key_int_touchpoint_cre": [
+    "primary_key_int_ihc_credits": [
         "insert into intermediate.int_ihc_credits "
         "select * from intermediate.int_ihc_credits limit 1",
         "update intermediate.int_ihc_credits set touchpoint_id = null",

@@ -319,6 +319,8 @@ def test_bad_rows_are_quarantined_and_counted_and_the_rest_is_used(
     assert built.rows(
         "select channel_group, is_paid from marts.dim_channels where channel = 'direct'"
     ) == [("Direct", False)]
+    rejected_rows = "select count(*) from restricted.int_rejected_rows"
+    assert built.value(f"{rejected_rows} where raw_row is null") == 0
     raw_row = built.value(
         "select raw_row from restricted.int_rejected_rows where entity_key = 'words'"
     )
