@@ -16,50 +16,66 @@ channels as (
 
 ),
 
-same_instants as (
+ids as (
 
-    -- Few persons are touched twice at one instant; only there the ids are put in order.
     select
-        person_key,
-        touched_at
-    from touchpoints
-    group by person_key, touched_at
-    having count(*) > 1
+        touchpoint_key,
+        touchpoint_id
+    from {{ ref('int_touchpoints') }}
+    where {{ is_of_changed_person() }}
 
 ),
 
-tied as (
-
-    select
-        touchpoints.touchpoint_key,
-        row_number() over (
-            partition by touchpoints.person_key, touchpoints.touched_at
-            order by touchpoints.touchpoint_id
-        ) as place
-    from touchpoints
-    inner join same_instants
-        on
-            touchpoints.person_key = same_instants.person_key
-            and touchpoints.touched_at = same_instants.touched_at
-
-),
-
-numbered as (
+ordered as (
 
     select
         touchpoints.person_key,
         touchpoints.touchpoint_key,
         channels.channel_key,
         touchpoints.touched_at,
-        row_number() over (
+        rank() over (
             partition by touchpoints.person_key
-            order by touchpoints.touched_at, tied.place
-        ) as person_touch_number
+            order by touchpoints.touched_at
+        ) as first_place_of_instant,
+        count(*) over (
+            partition by touchpoints.person_key
+            order by touchpoints.touched_at
+            range between current row and current row
+        ) as touches_of_instant
     from touchpoints
     inner join channels
         on touchpoints.channel = channels.channel
+
+),
+
+tied as (
+
+    -- Few persons are touched twice at one instant; only there the ids are put in order.
+    select
+        ordered.touchpoint_key,
+        row_number() over (
+            partition by ordered.person_key, ordered.touched_at
+            order by ids.touchpoint_id
+        ) as place_in_instant
+    from ordered
+    inner join ids
+        on ordered.touchpoint_key = ids.touchpoint_key
+    where ordered.touches_of_instant > 1
+
+),
+
+numbered as (
+
+    select
+        ordered.person_key,
+        ordered.touchpoint_key,
+        ordered.channel_key,
+        ordered.touched_at,
+        ordered.first_place_of_instant + coalesce(tied.place_in_instant - 1, 0)
+            as person_touch_number
+    from ordered
     left join tied
-        on touchpoints.touchpoint_key = tied.touchpoint_key
+        on ordered.touchpoint_key = tied.touchpoint_key
 
 ),
 
