@@ -18,8 +18,12 @@ touches as (
 
 touchpoints as (
 
+    -- DuckDB takes journeys for more rows than there are touchpoints, and holds in memory what it
+    -- takes for fewer: these should be no more than needed.
     select * from {{ ref('int_touchpoints') }}
-    where {{ is_of_changed_person() }}
+    where
+        {{ is_of_changed_person() }}
+        and person_key in (select journey_windows.person_key from journey_windows)
 
 ),
 
