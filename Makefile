@@ -42,7 +42,7 @@ built-demo: $(INSTALLED) $(DEMO)
 		--selector everything
 
 battery: $(INSTALLED) ## do every fault on purpose, half an hour: writes docs/reliability.md
-	$(BIN)/pytest --battery docs/reliability.md --numprocesses 2 --dist loadscope \
+	$(BIN)/pytest --battery=docs/reliability.md --numprocesses 2 --dist loadscope \
 		--no-loadscope-reorder
 
 lint: $(INSTALLED) ## check style and types
