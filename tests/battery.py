@@ -10,7 +10,7 @@ case's value, and a case may have a mark of its own, which replaces what it says
 same was done are one fault, tried several times. What a test tells the fixture `happened` is in the
 table; else it says "as expected".
 
-`pytest --battery PAGE` runs the faults alone and writes the page. A battery of which a fault was
+`pytest --battery=PAGE` runs the faults alone and writes the page. A battery of which a fault was
 skipped is not passed. Faults marked `long=True` run there only.
 """
 
