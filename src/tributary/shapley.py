@@ -227,7 +227,6 @@ def coalition_worth(
     ValueError
         If a set is empty or holds a channel that is not listed, or there are too many channels.
     """
-    _check_enumerable(len(channels))
     return _ChannelSets.of_names(channel_sets, channels).worth(worth, len(channels))
 
 
@@ -253,7 +252,6 @@ def conversion_rate_worth(
     numpy.ndarray
         Shape (2^n,), in [0, 1]; 0 for a coalition without journeys.
     """
-    _check_enumerable(len(channels))
     sets = _ChannelSets.of_names(channel_sets, channels)
     return _conversion_rate_worth(sets, conversions, open_journeys, len(channels))
 
