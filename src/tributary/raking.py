@@ -28,6 +28,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from tributary.shapley import EMPTY_SET
+
 MET = 1e-9
 """A total is met if the credits miss it by at most this share of all conversions."""
 
@@ -107,7 +109,7 @@ def rake(membership: BoolArray, conversions: FloatArray, targets: FloatArray) ->
         If a set is empty, or conversions or targets are negative or not finite.
     """
     if not membership.any(axis=1).all():
-        raise ValueError("A channel set needs at least one channel.")
+        raise ValueError(EMPTY_SET)
     for name, amounts in (("Conversions", conversions), ("Totals", targets)):
         if not np.all(np.isfinite(amounts) & (amounts >= 0)):
             raise ValueError(f"{name} to rake are finite numbers of at least 0.")
@@ -358,9 +360,7 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
         )
         named = pc.list_flatten(sets["channel_set"]).unique().to_pylist()
         channels = sorted({*named, *of_models["channel"].to_pylist()})
-        # Sets that never converted have nothing to credit.
-        converted = pc.fill_null(pc.not_equal(sets["conversions"], 0), True)
-        membership, conversions = _distinct_sets(sets.filter(converted), channels)
+        membership, conversions = _distinct_sets(sets, channels)
         tolerance = MET * conversions.sum()
         for model in sorted(of_models["attribution_model"].unique().to_pylist()):
             of_model = of_models.filter(pc.equal(of_models["attribution_model"], model))
@@ -403,9 +403,15 @@ def _solo_conversions(members: BoolArray, conversions: FloatArray) -> FloatArray
 
 
 def _distinct_sets(table: pa.Table, channels: list[str]) -> tuple[BoolArray, FloatArray]:
-    """Distinct sets, shape (sets, channels), and the conversions of each."""
+    """Distinct sets that converted, shape (sets, channels), and the conversions of each."""
     sets = table["channel_set"].combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(sets), 0).to_numpy(zero_copy_only=False)
+    if not lengths.all():
+        raise ValueError(EMPTY_SET)
+    amounts = table["conversions"].cast(pa.float64()).to_numpy()
+    # The others have nothing to credit, and are most.
+    has_converted = amounts != 0
+    sets, lengths = sets.filter(pa.array(has_converted)), lengths[has_converted]
     rows = np.repeat(np.arange(len(lengths)), lengths)
     places = pc.index_in(sets.flatten(), pa.array(channels, pa.string()))
     places = places.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -414,6 +420,7 @@ def _distinct_sets(table: pa.Table, channels: list[str]) -> tuple[BoolArray, Flo
     np.bitwise_or.at(bits, (rows, places >> 3), np.left_shift(1, places & 7).astype(np.uint8))
     distinct, which = np.unique(bits, axis=0, return_inverse=True)
     membership = np.unpackbits(distinct, axis=1, count=len(channels), bitorder="little")
-    amounts = table["conversions"].cast(pa.float64()).to_numpy()
-    conversions = np.bincount(which.ravel(), weights=amounts, minlength=len(distinct))
+    conversions = np.bincount(
+        which.ravel(), weights=amounts[has_converted], minlength=len(distinct)
+    )
     return membership.astype(bool), conversions.astype(float)

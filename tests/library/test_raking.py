@@ -381,8 +381,9 @@ def test_50_channels_and_50_000_sets_take_a_few_seconds() -> None:
 
 
 def test_an_empty_set_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one channel"):
-        channel_weights(set_table({"a": 1, "": 1}), total_table({"a": 2.0}))
+    for conversions in (0, 1):
+        with pytest.raises(ValueError, match="at least one channel"):
+            channel_weights(set_table({"a": 1, "": conversions}), total_table({"a": 2.0}))
 
 
 @pytest.mark.parametrize("amount", [-1.0, float("nan"), float("inf"), None])
@@ -391,9 +392,10 @@ def test_negative_or_missing_totals_are_refused(amount: float) -> None:
         channel_weights(set_table({"ab": 1}), total_table({"a": amount, "b": 1.0}))
 
 
-def test_negative_conversions_are_refused() -> None:
+@pytest.mark.parametrize("amount", [-1, None])
+def test_negative_or_missing_conversions_are_refused(amount: int) -> None:
     with pytest.raises(ValueError, match="Conversions to rake"):
-        channel_weights(set_table({"ab": -1}), total_table({"a": 1.0}))
+        channel_weights(set_table({"ab": amount, "a": 1}), total_table({"a": 1.0}))
 
 
 def test_a_baseline_takes_part_in_every_journey_of_its_model_alone() -> None:
