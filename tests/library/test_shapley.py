@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from reference import reference_data
+from tributary import shapley
 from tributary.markov import (
     CONVERSION,
     NULL,
@@ -26,6 +27,7 @@ from tributary.shapley import (
     CHANNELS_AT_ONCE,
     CONVERSION_RATES,
     MARKOV_COALITION_TOTALS,
+    PERMUTATIONS,
     BoolArray,
     FloatArray,
     ShapleyEstimate,
@@ -769,6 +771,36 @@ def test_table_of_conversion_rates_adds_up_rows() -> None:
     assert column(result, "share") == pytest.approx({"a": -0.1, "b": 1.1})
     assert result["method"].to_pylist() == ["exact", "exact"]
     assert result["std_error"].to_pylist() == [0, 0]
+
+
+def test_channels_that_recur_in_a_set_of_the_table_count_once() -> None:
+    journeys = random_journeys(string.ascii_lowercase[:6], 150, np.random.default_rng(0))
+    recurring = [
+        ([*each, each[0]], converted, still_open) for each, converted, still_open in journeys
+    ]
+
+    assert column(attribute_conversion_rates(rate_table(recurring)), "value") == pytest.approx(
+        column(attribute_conversion_rates(rate_table(journeys)), "value"), rel=0, abs=1e-12
+    )
+
+
+def test_fewer_orders_are_sampled_where_there_are_many_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journeys = random_journeys(string.ascii_lowercase, 150, np.random.default_rng(0))
+    members = sum(len(each) for each, *_ in journeys)
+    table = rate_table(journeys)
+    of_all_orders = attribute_conversion_rates(table)
+
+    monkeypatch.setattr(shapley, "RATE_SAMPLING_WORK", members * PERMUTATIONS // 4)
+    of_a_few = attribute_conversion_rates(table)
+
+    # A quarter of the orders: about twice the error.
+    ratio = pc.divide(of_a_few["std_error"], of_all_orders["std_error"]).to_numpy()
+    assert 1.5 < np.median(ratio) < 2.7
+    assert sum(of_a_few["value"].to_pylist()) == pytest.approx(
+        sum(of_all_orders["value"].to_pylist()), rel=0, abs=1e-12
+    )
 
 
 def test_without_conversions_there_are_no_shares_of_the_rate() -> None:
