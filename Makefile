@@ -78,7 +78,7 @@ clean: ## remove what was made: environment, demo input, warehouse, dbt's output
 $(INSTALLED): requirements.lock pyproject.toml
 	@echo 'Creating the environment in .venv (about a minute, once) …'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -c "import duckdb, duckdb_extensions as e; \
 		e.import_extension('sqlite', con=duckdb.connect(config={ \
