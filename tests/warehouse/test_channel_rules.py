@@ -141,7 +141,7 @@ def test_every_kind_of_traffic_has_its_channel(classified: Build) -> None:
     expected="reports show it cut, on one line",
 )
 def test_values_are_bounded_and_on_one_line(classified: Build) -> None:
-    assert classified.value("select max(length(traffic)) from intermediate.int_touchpoints") < 1_000
+    assert classified.value("select max(length(traffic)) from intermediate.int_sessions") < 1_000
     assert (
         classified.value(
             "select campaign from marts.rpt_unmapped_traffic where traffic_source = 'it''s'"

@@ -34,7 +34,7 @@ unmapped_referrals as (
 unmapped as (
 
     select
-        traffic,
+        unmapped_traffic as traffic,
         touchpoint_type,
         touched_at
     from touchpoints
