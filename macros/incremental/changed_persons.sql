@@ -53,17 +53,6 @@
 {% endmacro %}
 
 {#-
-  dbt asks this of every incremental model, when it is compiled and when it is built: also where
-  changed persons are not known, or too many, a model by person is built as by --full-refresh.
--#}
-{% macro should_full_refresh() %}
-    {{ return(
-        dbt.should_full_refresh()
-        or (config.get('incremental_strategy') == 'changed_persons' and is_for_all_persons())
-    ) }}
-{% endmacro %}
-
-{#-
   Condition: is a row of a changed person? Always true in a build for all persons, and in a
   unit test, which has no table of its own.
 -#}
@@ -107,29 +96,12 @@
 
 {#-
   All that rows of models by person follow from beside the rows of the person: where it changes, all
-  persons have changed. Input paths and end_date are not in it: what they change is in the rows.
-  Which models are computed is asked of the loaded seed: `dbt run` builds without loading a new one.
+  persons have changed. Which models are computed is asked of the loaded seed: `dbt run` builds
+  without loading a new one.
 -#}
 {% macro definition_of_persons() %}
     {% set computed = computed_models() %}
-    {% if not execute %}
-        {{ return('') }}
-    {% endif %}
-    {% set parts = [engine_version(), dbt_version, 'computed ' ~ computed] %}
-    {% for name in setting_names() if name not in [
-        'sources', 'ihc_database', 'files_path', 'demo_path', 'ihc_results_path', 'end_date',
-        'path_summary_rows', 'recommendation_model', 'target_roas', 'raise_margin',
-        'widest_interval_ratio', 'nurture_ratio', 'keep_generations'
-    ] %}
-        {% do parts.append(name ~ ' ' ~ var(name)) %}
-    {% endfor %}
-    {% for node in graph.nodes.values() if node.resource_type in ['model', 'seed'] %}
-        {% do parts.append(node.unique_id ~ ' ' ~ node.checksum.checksum) %}
-    {% endfor %}
-    {% for name, macro in context['tributary'].items() %}
-        {% do parts.append(macro.macro.macro_sql) %}
-    {% endfor %}
-    {{ return(local_md5(parts | sort | join('\n'))) }}
+    {{ return(local_md5(code_and_settings() ~ computed) if execute else '') }}
 {% endmacro %}
 
 {#- Were all models by person part of this build? Else what was changed stays to be done. -#}

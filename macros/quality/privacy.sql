@@ -74,8 +74,9 @@
   but no row is kept for it, and only ids that were refused are gathered: where nobody refuses, it
   costs nothing. Rows of one id that are made anonymous are one touch, named after refused_row, and
   none where consent was given later (is_consented_later): then that later row is the touch.
+  `condition` is one on the rows `delivered`; of all others it is still asked what they refuse.
 -#}
-{% macro consented_rows(entity) -%}
+{% macro consented_rows(entity, condition=none) -%}
 {%- set delivered, key = ref('int_' ~ entity ~ '_unioned'), entities()[entity].key -%}
 {%- if is_anonymising() -%}
 refused_keys as (
@@ -133,6 +134,9 @@ refused_ids as (
         on
             delivered.source = refused_ids.source
             and delivered.{{ key }} = refused_ids.{{ key }}
+    {%- if condition %}
+    where {{ condition }}
+    {%- endif %}
 
 )
 {%- endmacro %}

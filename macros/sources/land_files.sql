@@ -226,6 +226,7 @@
         "create or replace table raw_" ~ source ~ ".malformed_rows ("
         ~ "entity varchar, loaded_from varchar, line bigint, problem varchar, line_text varchar)"
     ) %}
+    {% do forget_session_files(source) %}
     {% for entity, contract in folder_contract().items() %}
         {% set files = entity_input(source, folder, entity) %}
         {% if files %}
@@ -240,6 +241,9 @@
             {% do land_entity(
                 source, entity, files.relation, contract.columns, files.names | join(', ')
             ) %}
+            {% if entity == 'sessions' and files.are_files %}
+                {% do note_session_files(source, files) %}
+            {% endif %}
         {% elif not contract.is_required %}
             {% if entity == 'spend' %}
                 {% do log("Source " ~ source ~ ": no spend files in " ~ folder ~ ": spend is 0", info=true) %}
@@ -274,9 +278,10 @@
 {% endmacro %}
 
 {#-
-  Where the rows of one entity come from: names, the SQL that reads each (relations) and all
-  (relation); none where there is nothing. A location is a folder; or a SQLite or DuckDB file, or
-  a database attached in profiles.yml (`crm`, `crm.schema`), with tables named like the entities.
+  Where the rows of one entity come from: names, of files or not (are_files), the SQL that reads each
+  (relations) and all (relation); none where there is nothing. A location is a folder; or a SQLite or
+  DuckDB file, or a database attached in profiles.yml (`crm`, `crm.schema`), with tables named like
+  the entities.
 -#}
 {% macro entity_input(source, location, entity) %}
     {% set database = location.split('.')[0] %}
@@ -298,6 +303,7 @@
         {{ return(none) }}
     {% endif %}
     {{ return({
+        'are_files': false,
         'names': ['table ' ~ entity],
         'relations': {'table ' ~ entity: tables[entity]},
         'relation': tables[entity]
@@ -378,6 +384,7 @@
         {% do relations.update({file: "read_parquet(" ~ sql_text(file) ~ ")"}) %}
     {% endfor %}
     {{ return({
+        'are_files': true,
         'names': files,
         'relations': relations,
         'relation': "read_parquet([" ~ literals | join(', ') ~ "], union_by_name = true, filename = '"
@@ -417,6 +424,7 @@
         )) %}
     {% endfor %}
     {{ return({
+        'are_files': true,
         'names': files,
         'relations': relations,
         'relation': "(" ~ readers | join(" union all by name ") ~ ")"

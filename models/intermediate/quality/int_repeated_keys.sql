@@ -1,7 +1,36 @@
 -- grain: one row per source, entity and id that more than one usable row has.
-with final as (
+{%- set entities_but_sessions = entities().items() | rejectattr(0, 'equalto', 'sessions') %}
 
-    {% for entity, columns in entities().items() %}
+with sessions as (
+
+    select * from {{ ref('int_sessions_checked') }}
+    where rejection_reason is null
+
+),
+
+-- Of sessions there are many: their ids are looked at only where a hash of them repeats.
+repeated_session_keys as (
+
+    select session_key
+    from sessions
+    group by session_key
+    having count(*) > 1
+
+),
+
+final as (
+
+    select
+        sessions.source,
+        'sessions' as entity,
+        sessions.session_id as entity_key
+    from sessions
+    inner join repeated_session_keys
+        on sessions.session_key = repeated_session_keys.session_key
+    group by sessions.source, sessions.session_id
+    having count(*) > 1
+    {% for entity, columns in entities_but_sessions %}
+    union all
     select
         source,
         '{{ entity }}' as entity,
@@ -12,7 +41,6 @@ with final as (
         and {{ columns.key }} is not null
     group by source, {{ columns.key }}
     having count(*) > 1
-    {% if not loop.last %}union all{% endif %}
     {% endfor %}
 
 )

@@ -1,9 +1,29 @@
 -- grain: one row per delivered session row; rejection_reason is null where it can be used. Of a row
 -- that may not be kept, the reason; of any other that is rejected, raw_row.
--- A table, unlike its siblings: texts and times are read once, not by each model that asks.
-{{ config(materialized='table') }}
+-- A table, unlike its siblings: texts and times are read once, not by each model that asks; and of
+-- files that are as they were in the build before, not again.
+{{ config(materialized='incremental', incremental_strategy='changed_deliveries') }}
 
-with {{ consented_rows('sessions') }},
+with {{ consented_rows('sessions', is_of_changed_delivery('delivered')) }},
+
+deliveries as (
+
+    {{ session_deliveries() }}
+
+),
+
+delivered_sessions as (
+
+    select
+        sessions.*,
+        deliveries.delivery_key
+    from sessions
+    left join deliveries
+        on
+            sessions.source = deliveries.source
+            and sessions.loaded_from = deliveries.loaded_from
+
+),
 
 checked as (
 
@@ -31,8 +51,9 @@ checked as (
         case
             {{ privacy_reasons('sessions', 'started_at', consent='touches') }}
             {{ session_faults() }}
-        end as rejection_reason
-    from sessions
+        end as rejection_reason,
+        delivery_key
+    from delivered_sessions
 
 ),
 
@@ -40,7 +61,10 @@ final as (
 
     select
         source,
+        delivery_key,
         rejection_reason,
+        case when rejection_reason is null then {{ row_key('source', 'session_id') }} end
+            as session_key,
         {%- for column in ['session_id', 'traffic', 'is_anonymous', 'loaded_at', 'loaded_from']
             + entities().sessions.content %}
         {{ if_kept(column) }},
