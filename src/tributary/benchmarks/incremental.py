@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -88,25 +89,35 @@ def write_market(folder: Path, touchpoints: int, seed: int) -> None:
     done.touch()
 
 
-def write_input(market: Path, folder: Path, until_day: int, *, has_late: bool) -> None:
-    """Write what had come in by the end of a day, with or without the rows that come late."""
+def deliver(market: Path, folder: Path, first_day: int, last_day: int, *, late: bool) -> None:
+    """Add a file of sessions for each of some days, or one of those that came late; and the rest.
+
+    Conversions and spend come whole each time, in one file.
+    """
     folder.mkdir(exist_ok=True)
-    with duckdb.connect() as connection:
-        for name, time, key in (
+    with duckdb.connect() as connection, TemporaryDirectory(dir=folder) as scratch:
+        for table, time, key in (
             ("sessions", "started_at", "session_id"),
             ("conversions", "converted_at", "conversion_id"),
-            ("spend", "date", "channel"),
+            ("spend", "date", "spend"),
         ):
-            is_late = (
-                "false"
-                if has_late or name == "spend"
-                else f"day = {DAYS - LATE_DAYS} and hash({key}) % 1000 < {LATE_SHARE * 1000}"
-            )
             connection.execute(
-                f"copy (select * exclude (day) from (select *, 1 + date_diff('day', "  # noqa: S608
-                f"date '2024-01-01', cast({time} as date)) as day from '{market}/{name}.parquet') "
-                f"where day <= {until_day} and not ({is_late})) "
-                f"to '{folder}/{name}.parquet' (format parquet)"
+                f"create view {table} as select *, 1 + date_diff('day', date '2024-01-01', "  # noqa: S608
+                f"cast({time} as date)) as day, day = {DAYS - LATE_DAYS} and hash({key}) % 1000 "
+                f"< {LATE_SHARE * 1000} as is_late from '{market}/{table}.parquet'"
+            )
+        is_new = "is_late" if late else f"day between {first_day} and {last_day} and not is_late"
+        connection.execute(
+            f"copy (select * exclude (is_late) from sessions where {is_new}) "  # noqa: S608
+            f"to '{scratch}' (format parquet, partition_by (day), overwrite)"
+        )
+        for part in Path(scratch).glob("day=*/*.parquet"):
+            day = int(part.parent.name.removeprefix("day="))
+            part.rename(folder / f"sessions_{day:03}{'_late' * late}_{part.name}")
+        for table, is_in in (("conversions", str(late) + " or not is_late"), ("spend", "true")):
+            connection.execute(
+                f"copy (select * exclude (day, is_late) from {table} "  # noqa: S608
+                f"where day <= {last_day} and ({is_in})) to '{folder}/{table}.parquet'"
             )
 
 
@@ -153,16 +164,21 @@ def time_builds(
     builds = []
     with TemporaryDirectory(prefix="tributary_incremental_") as name:
         scratch = Path(name)
-        for title, until_day, has_late, goes_on in (
-            ("from nothing", DAYS - 1, False, False),
-            ("nothing new", DAYS - 1, False, True),
-            ("the next day", DAYS, False, True),
-            (f"late rows of {LATE_DAYS} days ago", DAYS, True, True),
-            ("from nothing, a day later", DAYS, True, False),
+        files = scratch / "input"
+        for title, delivery, goes_on in (
+            ("from nothing", partial(deliver, market, files, 1, DAYS - 1, late=False), False),
+            ("nothing new", None, True),
+            ("the next day", partial(deliver, market, files, DAYS, DAYS, late=False), True),
+            (
+                f"late rows of {LATE_DAYS} days ago",
+                partial(deliver, market, files, 1, DAYS, late=True),
+                True,
+            ),
+            ("from nothing, a day later", None, False),
         ):
             progress(title)
-            files = scratch / "input"
-            write_input(market, files, until_day, has_late=has_late)
+            if delivery:
+                delivery()
             warehouse = scratch / "incremental.duckdb"
             cost = build_warehouse(
                 project, scratch, files, warehouse, selected, "--threads", "1", goes_on=goes_on
@@ -250,16 +266,18 @@ def page(builds: Sequence[Build], command: str, today: date) -> str:
 
 
 _HOW_TO_READ = f"""
-A simulated year of sessions, conversions and spend. First its {DAYS - 1} days are built from
-nothing, then the same again, then with day {DAYS}, then with {LATE_SHARE:.0%} of the rows of the
-day {LATE_DAYS} days before it, which had been held back until then; last, the whole year from
-nothing, to compare with. Seconds are of dbt's models, one after the other (`--threads 1`), without
-tests; the whole build has the seeds and the start of dbt as well.
+A simulated year of sessions, conversions and spend, with a file of sessions for each day. First
+its {DAYS - 1} days are built from nothing, then the same again, then with day {DAYS}, then with
+{LATE_SHARE:.0%} of the rows of the day {LATE_DAYS} days before it, which had been held back until
+then; last, the whole year from nothing, to compare with. Seconds are of dbt's models, one after the
+other (`--threads 1`), without tests; the whole build has the seeds and the start of dbt as well.
 
 - **{BY_PERSON.capitalize()}** are computed for the persons who changed. They still look through the
   persons of the tables that they read from and write to: a floor that grows with the warehouse.
 - **{CHANGES.capitalize()}** reads every touchpoint and conversion once.
-- **{INPUT.capitalize()}**, and **{PERSONS}**, are done anew: a scan, which finds whatever came
-  late, was corrected or was deleted, without being told.
+- **{INPUT.capitalize()}**: files of sessions that are as they were are not opened again. Whether
+  ids come twice is asked of all sessions.
+- **{PERSONS.capitalize()}** are done anew: a scan, which finds whatever came late, was corrected
+  or was deleted, without being told.
 - **{FITTED.capitalize()}** are computed anew, because every new row may move every parameter.
 """
