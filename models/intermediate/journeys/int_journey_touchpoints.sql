@@ -30,12 +30,8 @@ touchpoints as (
 matched as (
 
     select
-        journey_windows.source,
-        journey_windows.conversion_id,
-        journey_windows.person_id,
         journey_windows.conversion_key,
         journey_windows.person_key,
-        journey_windows.conversion_type,
         journey_windows.converted_at,
         touches.touchpoint_key,
         touches.channel_key,
@@ -57,15 +53,14 @@ matched as (
 final as (
 
     select
-        matched.source,
-        matched.conversion_id,
+        journey_windows.source,
+        journey_windows.conversion_id,
         touchpoints.touchpoint_id,
-        matched.person_id,
         matched.conversion_key,
         matched.touchpoint_key,
         matched.person_key,
         matched.channel_key,
-        matched.conversion_type,
+        journey_windows.conversion_type,
         touchpoints.channel,
         touchpoints.campaign,
         touchpoints.holder_engagement,
@@ -79,6 +74,8 @@ final as (
     from matched
     inner join touchpoints
         on matched.touchpoint_key = touchpoints.touchpoint_key
+    inner join journey_windows
+        on matched.conversion_key = journey_windows.conversion_key
 
 )
 
