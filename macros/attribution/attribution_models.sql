@@ -39,6 +39,14 @@
     {{ return(['hazard', 'hazard_calibrated', 'data_driven']) }}
 {% endmacro %}
 
+{#-
+  The touchpoint_key of a conversion's (baseline), beside those of its touchpoints. No touchpoint has
+  it: keys of rows are hashes of 63 bits and not negative.
+-#}
+{% macro baseline_key() -%}
+    cast(-1 as bigint)
+{%- endmacro %}
+
 {#- Models that rpt_model_comparison has a column for; others are in its last columns. -#}
 {% macro shipped_models() %}
     {{ return([

@@ -3,7 +3,7 @@
   equal shares of the touches where weights add up to nothing. A journey is what has the same values in
   the given columns.
 -#}
-{% macro share_of_journey(weight, other_weight='0', journey='source, conversion_id') -%}
+{% macro share_of_journey(weight, other_weight='0', journey='conversion_key') -%}
     coalesce(
             {{ weight }} / nullif(
                 sum({{ weight }}) over (partition by {{ journey }}) + {{ other_weight }}, 0

@@ -110,13 +110,13 @@ def test_ihc_is_the_external_service_to_the_third_decimal(challenge: Build) -> N
                     abs(ours.holder - service.holder),
                     abs(ours.closer - service.closer)
                 ) as difference_of_phases,
-                count(*) over (partition by ours.conversion_id) as sessions
+                count(*) over (partition by ours.conversion_key) as sessions
             from intermediate.int_ihc_credits as ours
             join intermediate.int_journey_touchpoints as journey
-                using (source, conversion_id, touchpoint_id)
+                using (conversion_key, touchpoint_key)
             join read_csv($service) as service
-                on ours.conversion_id = service.conversion_id
-                and ours.touchpoint_id = service.session_id
+                on journey.conversion_id = service.conversion_id
+                and journey.touchpoint_id = service.session_id
             where service.journey_intact
             """,
             {"service": str(service)},
@@ -186,7 +186,7 @@ def test_the_library_and_the_warehouse_compute_the_same_ihc(challenge: Build) ->
         select credits.initializer, credits.holder, credits.closer, credits.ihc
         from intermediate.int_ihc_credits as credits
         join intermediate.int_journey_touchpoints as touchpoints
-            using (source, conversion_id, touchpoint_id)
+            using (conversion_key, touchpoint_key)
         order by source, conversion_id, touch_number
         """
     )

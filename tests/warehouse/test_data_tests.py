@@ -8,24 +8,42 @@ import pytest
 
 from .conftest import build, write_csv
 
+FIRST = (
+    "touchpoint_key = "
+    "(select touchpoint_key from intermediate.int_touchpoints where touchpoint_id = 's1')"
+)
+UNTOUCHED = "(select conversion_key from intermediate.int_conversions where conversion_id = 'c2')"
+
 TAMPERING = {
-    "assert_credits_add_up_to_one": [
-        "update intermediate.int_rule_based_credits set linear = null where touchpoint_id = 's1'",
+    "assert_credits_add_up": [
+        f"update intermediate.int_rule_based_credits set linear = null where {FIRST}",
         "update intermediate.int_rule_based_credits set linear = linear + 1e-6",
-        "delete from intermediate.int_ihc_credits where touchpoint_id = 's2'",
+        "update intermediate.int_rule_based_credits "
+        f"set linear = case when {FIRST} then 1.5 else -0.5 end",
+        f"update intermediate.int_rule_based_credits set conversion_key = {UNTOUCHED}",
+        f"update intermediate.int_rule_based_credits set conversion_key = null where {FIRST}",
+        "update intermediate.int_rule_based_credits set touchpoint_key = touchpoint_key + 1 "
+        f"where {FIRST}",
+        "insert into intermediate.int_rule_based_credits by name "
+        f"select 0 as linear, {UNTOUCHED} as conversion_key, 1 as touchpoint_key",
+        f"delete from intermediate.int_ihc_credits where {FIRST}",
         "delete from intermediate.int_channel_weighted_credits",
-        "update intermediate.int_ihc_credits set ihc = ihc + 0.001 where touchpoint_id = 's2'",
+        f"update intermediate.int_ihc_credits set ihc = ihc + 0.001 where {FIRST}",
         "insert into intermediate.int_journey_touchpoints "
         "select * from intermediate.int_journey_touchpoints limit 1",
         "delete from marts.fct_conversions where is_attributed",
         "update marts.fct_conversions set is_attributed = false",
-        "insert into intermediate.int_baseline_credits values ('files', 'c2', 'hazard', 1)",
-        "update intermediate.int_channel_weighted_credits set touchpoint_id = null",
+        "update intermediate.int_journey_windows set revenue = revenue + 0.01",
+        f"insert into intermediate.int_baseline_credits values ({UNTOUCHED}, 'hazard', 1)",
+        "update intermediate.int_baseline_credits set credit = null",
+        "delete from intermediate.int_baseline_credits",
+        "delete from intermediate.int_ensemble_credits where touchpoint_key = -1",
+        "update intermediate.int_channel_weighted_credits set touchpoint_key = null",
     ],
     "primary_key_int_ihc_credits": [
         "insert into intermediate.int_ihc_credits "
         "select * from intermediate.int_ihc_credits limit 1",
-        "update intermediate.int_ihc_credits set touchpoint_id = null",
+        "update intermediate.int_ihc_credits set touchpoint_key = null",
     ],
     "daily_credits_have_every_credit": [
         "delete from intermediate.int_daily_credits where attribution_model = 'ihc'",

@@ -32,9 +32,8 @@ enabled_models as (
 touches as (
 
     select
-        journey_touchpoints.source,
-        journey_touchpoints.conversion_id,
-        journey_touchpoints.touchpoint_id,
+        journey_touchpoints.conversion_key,
+        journey_touchpoints.touchpoint_key,
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel,
         cast(journey_windows.revenue as double) as revenue,
@@ -42,9 +41,7 @@ touches as (
         coalesce(journey_windows.revenue_center, '(none)') as revenue_center
     from journey_touchpoints
     inner join journey_windows
-        on
-            journey_touchpoints.source = journey_windows.source
-            and journey_touchpoints.conversion_id = journey_windows.conversion_id
+        on journey_touchpoints.conversion_key = journey_windows.conversion_key
 
 ),
 
@@ -62,9 +59,8 @@ touches as (
     from {{ ref(table) }} as credits
     inner join touches
         on
-            credits.source = touches.source
-            and credits.conversion_id = touches.conversion_id
-            and credits.touchpoint_id = touches.touchpoint_id
+            credits.conversion_key = touches.conversion_key
+            and credits.touchpoint_key = touches.touchpoint_key
     group by {{ cell }}
 
 ),
@@ -73,19 +69,17 @@ touches as (
 baseline_credits as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         attribution_model,
         credit
     from {{ ref('int_baseline_credits') }}
     union all
     select
-        source,
-        conversion_id,
+        conversion_key,
         'ensemble' as attribution_model,
         ensemble as credit
     from ensemble_credits
-    where touchpoint_id = '(baseline)'
+    where touchpoint_key = {{ baseline_key() }}
 
 ),
 
@@ -112,9 +106,7 @@ added_up as (
         sum(baseline_credits.credit * cast(journey_windows.revenue as double)) as revenue
     from baseline_credits
     inner join journey_windows
-        on
-            baseline_credits.source = journey_windows.source
-            and baseline_credits.conversion_id = journey_windows.conversion_id
+        on baseline_credits.conversion_key = journey_windows.conversion_key
     group by
         cast(journey_windows.converted_at as date),
         journey_windows.conversion_type,

@@ -7,18 +7,16 @@ with final as (
     {% for table, models in credit_tables().items() %}
     {% for model in models if model in baselines %}
     select
-        source,
-        conversion_id,
+        conversion_key,
         '{{ model }}' as attribution_model,
         greatest(1 - sum({{ model }}), 0) as credit
     from {{ ref(table) }}
-    group by source, conversion_id
+    group by conversion_key
     union all
     {% endfor %}
     {% endfor %}
     select
-        null as source,
-        null as conversion_id,
+        cast(null as bigint) as conversion_key,
         null as attribution_model,
         null as credit
     where false

@@ -30,13 +30,12 @@ channel_weights as (
 counted as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         conversion_type,
         channel,
         journey_length,
-        count(*) over (partition by source, conversion_id, channel) as touches_of_channel
+        count(*) over (partition by conversion_key, channel_key) as touches_of_channel
     from journey_touchpoints
 
 ),
@@ -46,9 +45,8 @@ weighted as (
     -- A channel's weight is shared equally by its touches; under shapley it is the same for every
     -- distinct channel. The baseline takes part in every journey.
     select
-        counted.source,
-        counted.conversion_id,
-        counted.touchpoint_id,
+        counted.conversion_key,
+        counted.touchpoint_key,
         counted.journey_length,
         {%- for model in models %}
         channel_weights.{{ model }} / counted.touches_of_channel as {{ model }}_weight,
@@ -70,9 +68,8 @@ weighted as (
 final as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         {%- for model in models %}
         {{ share_of_journey(model ~ '_weight', model ~ '_baseline_weight')
             if model in computed else 'cast(null as double)' }} as {{ model }},

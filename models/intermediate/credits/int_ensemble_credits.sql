@@ -1,5 +1,5 @@
--- grain: one row per conversion and touchpoint, and one per conversion with the touchpoint_id
--- (baseline) where a member has a baseline. ensemble adds up to 1 per conversion.
+-- grain: one row per conversion and touchpoint, and one per conversion with the key of the baseline
+-- where a member has a baseline. ensemble adds up to 1 per conversion.
 with member_credits as (
 
     select * from {{ ref('int_member_credits') }}
@@ -21,9 +21,8 @@ members as (
 aggregated as (
 
     select
-        member_credits.source,
-        member_credits.conversion_id,
-        member_credits.touchpoint_id,
+        member_credits.conversion_key,
+        member_credits.touchpoint_key,
         sum(members.weight * member_credits.credit) as ensemble,
         case when count(*) < max(members.member_count) then 0 else min(member_credits.credit) end
             as lowest_credit,
@@ -32,18 +31,17 @@ aggregated as (
     inner join members
         on member_credits.attribution_model = members.attribution_model
     group by
-        member_credits.source, member_credits.conversion_id, member_credits.touchpoint_id
+        member_credits.conversion_key, member_credits.touchpoint_key
 
 ),
 
 final as (
 
-    -- Members agree where the lowest credit of any is the highest; (baseline) is a member's credit
-    -- of 0 where it has none.
+    -- Members agree where the lowest credit of any is the highest; a member without a baseline
+    -- credits it with 0.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         ensemble,
         coalesce(lowest_credit / nullif(highest_credit, 0), 1) as agreement
     from aggregated

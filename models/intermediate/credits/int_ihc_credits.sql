@@ -34,33 +34,42 @@ service_credits as (
 
 ),
 
-answered as (
+recognised as (
 
-    -- An answer counts where it is about the very touches of the journey as it is now.
+    -- The service was told names, and answers with them.
     select
-        service_credits.source,
-        service_credits.conversion_id
+        journey_touchpoints.conversion_key,
+        journey_touchpoints.touchpoint_key,
+        journey_touchpoints.journey_length,
+        service_credits.initializer,
+        service_credits.holder,
+        service_credits.closer,
+        service_credits.ihc
     from service_credits
     inner join journey_touchpoints
         on
             service_credits.source = journey_touchpoints.source
             and service_credits.conversion_id = journey_touchpoints.conversion_id
             and service_credits.touchpoint_id = journey_touchpoints.touchpoint_id
-    group by service_credits.source, service_credits.conversion_id
-    having
-        count(*) = max(journey_touchpoints.journey_length)
-        and abs(sum(service_credits.ihc) - 1) < 1e-6
+
+),
+
+answered as (
+
+    -- An answer counts where it is about the very touches of the journey as it is now.
+    select conversion_key
+    from recognised
+    group by conversion_key
+    having count(*) = max(journey_length) and abs(sum(ihc) - 1) < 1e-6
 
 ),
 
 answers as (
 
-    select service_credits.*
-    from service_credits
+    select recognised.*
+    from recognised
     inner join answered
-        on
-            service_credits.source = answered.source
-            and service_credits.conversion_id = answered.conversion_id
+        on recognised.conversion_key = answered.conversion_key
 
 ),
 
@@ -90,9 +99,8 @@ multiplied as (
 
     -- A channel without a factor counts as it is.
     select
-        memberships.source,
-        memberships.conversion_id,
-        memberships.touchpoint_id,
+        memberships.conversion_key,
+        memberships.touchpoint_key,
         memberships.person_key,
         memberships.initializer_membership
         * coalesce(channel_factors.initializer_factor, 1) as initializer_membership,
@@ -109,13 +117,12 @@ multiplied as (
 membership_totals as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         sum(initializer_membership) as initializer_total,
         sum(holder_membership) as holder_total,
         sum(closer_membership) as closer_total
     from multiplied
-    group by source, conversion_id
+    group by conversion_key
 
 ),
 
@@ -123,9 +130,8 @@ phases as (
 
     -- A touch's share of its journey's membership; 0 where no touch belongs to the phase.
     select
-        multiplied.source,
-        multiplied.conversion_id,
-        multiplied.touchpoint_id,
+        multiplied.conversion_key,
+        multiplied.touchpoint_key,
         {% for phase in ['initializer', 'holder', 'closer'] %}
         coalesce(
             multiplied.{{ phase }}_membership / nullif(membership_totals.{{ phase }}_total, 0), 0
@@ -134,18 +140,15 @@ phases as (
         multiplied.person_key
     from multiplied
     inner join membership_totals
-        on
-            multiplied.source = membership_totals.source
-            and multiplied.conversion_id = membership_totals.conversion_id
+        on multiplied.conversion_key = membership_totals.conversion_key
 
 ),
 
 chosen as (
 
     select
-        phases.source,
-        phases.conversion_id,
-        phases.touchpoint_id,
+        phases.conversion_key,
+        phases.touchpoint_key,
         phases.person_key,
         answers.ihc as service_ihc,
         coalesce(answers.initializer, phases.initializer) as initializer,
@@ -155,9 +158,8 @@ chosen as (
     from phases
     left join answers
         on
-            phases.source = answers.source
-            and phases.conversion_id = answers.conversion_id
-            and phases.touchpoint_id = answers.touchpoint_id
+            phases.conversion_key = answers.conversion_key
+            and phases.touchpoint_key = answers.touchpoint_key
 
 ),
 
@@ -188,11 +190,10 @@ touch_weights as (
 weight_totals as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         sum(ihc_weight) as ihc_total
     from touch_weights
-    group by source, conversion_id
+    group by conversion_key
 
 ),
 
@@ -201,9 +202,8 @@ final as (
     -- Dividing by the sum over the conversion renormalises the weights over the phases present. The
     -- first touch always initializes, so that there always is a phase.
     select
-        touch_weights.source,
-        touch_weights.conversion_id,
-        touch_weights.touchpoint_id,
+        touch_weights.conversion_key,
+        touch_weights.touchpoint_key,
         touch_weights.person_key,
         touch_weights.is_from_service,
         touch_weights.initializer,
@@ -219,9 +219,7 @@ final as (
         touch_weights.ihc_weight / weight_totals.ihc_total as ihc
     from touch_weights
     inner join weight_totals
-        on
-            touch_weights.source = weight_totals.source
-            and touch_weights.conversion_id = weight_totals.conversion_id
+        on touch_weights.conversion_key = weight_totals.conversion_key
 
 )
 

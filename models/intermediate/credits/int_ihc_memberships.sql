@@ -59,9 +59,8 @@ timed as (
 
     -- Touches engaged in the way that closes may close, and the last one; where none is, all may.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         person_key,
         channel,
         touch_number,
@@ -71,13 +70,13 @@ timed as (
                 closer_engagement
                 or touch_number = journey_length
                 or max(case when closer_engagement then 1 else 0 end) over (
-                    partition by source, conversion_id
+                    partition by conversion_key
                 ) = 0
                 then 1.0
             else 0.0
         end as is_closing,
         {{ hours_between(
-            'lag(touched_at) over (partition by source, conversion_id order by touch_number)',
+            'lag(touched_at) over (partition by conversion_key order by touch_number)',
             'touched_at'
         ) }} as hours_since_previous_touch,
         {{ hours_between('touched_at', 'converted_at') }} as hours_to_conversion
@@ -103,9 +102,8 @@ on_curves as (
 
     -- Between two points of a curve membership is linear; after the last point it stays.
     select
-        hourly.source,
-        hourly.conversion_id,
-        hourly.touchpoint_id,
+        hourly.conversion_key,
+        hourly.touchpoint_key,
         hourly.person_key,
         hourly.channel,
         hourly.is_holding,
@@ -138,12 +136,11 @@ on_curves as (
 totals as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         sum(initializer_membership) as initializing,
         sum(closer_membership) as closing
     from on_curves
-    group by source, conversion_id
+    group by conversion_key
 
 ),
 
@@ -157,9 +154,7 @@ rest as (
         1 - coalesce(on_curves.closer_membership / nullif(totals.closing, 0), 0) as not_closing
     from on_curves
     inner join totals
-        on
-            on_curves.source = totals.source
-            and on_curves.conversion_id = totals.conversion_id
+        on on_curves.conversion_key = totals.conversion_key
 
 ),
 
@@ -168,9 +163,8 @@ final as (
     -- A touch holds as far as it neither starts nor ends the journey: the mean of the arithmetic
     -- and the harmonic mean of the two, which is 0 only where it does both alone.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         person_key,
         channel,
         initializer_membership,

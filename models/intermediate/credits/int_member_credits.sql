@@ -1,6 +1,6 @@
 -- grain: one row per conversion, touchpoint and enabled attribution model but the ensemble; models
--- with a baseline have one more row per conversion, with the touchpoint_id (baseline). credit adds
--- up to 1 per conversion and model; do not sum across models.
+-- with a baseline have one more row per conversion, with the key of the baseline. credit adds up to
+-- 1 per conversion and model; do not sum across models.
 {{ config(materialized='view') }}
 {%- set computed = computed_models() %}
 
@@ -16,9 +16,8 @@ credits as (
     {% for table, models in credit_tables().items() %}
     {% for model in models if model in computed %}
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         '{{ model }}' as attribution_model,
         {{ model }} as credit
     from {{ ref(table) }}
@@ -26,9 +25,8 @@ credits as (
     {% endfor %}
     {% endfor %}
     select
-        source,
-        conversion_id,
-        '(baseline)' as touchpoint_id,
+        conversion_key,
+        {{ baseline_key() }} as touchpoint_key,
         attribution_model,
         credit
     from {{ ref('int_baseline_credits') }}

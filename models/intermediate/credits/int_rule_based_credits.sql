@@ -83,41 +83,38 @@ grouped as (
         channels.channel_group != 'Direct' as is_non_direct
     from journey_touchpoints
     inner join channels
-        on journey_touchpoints.channel = channels.channel
+        on journey_touchpoints.channel_key = channels.channel_key
 
 ),
 
 journeys as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         max(touched_at) as last_touched_at,
         max(case when is_non_direct then touch_number end) as last_non_direct_touch_number,
         max(case when is_paid then touch_number end) as last_paid_touch_number
     from grouped
-    group by source, conversion_id
+    group by conversion_key
 
 ),
 
 days as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         touch_date,
         count(*) as touches_of_day
     from grouped
-    group by source, conversion_id, touch_date
+    group by conversion_key, touch_date
 
 ),
 
 dated as (
 
     select
-        grouped.source,
-        grouped.conversion_id,
-        grouped.touchpoint_id,
+        grouped.conversion_key,
+        grouped.touchpoint_key,
         grouped.person_key,
         grouped.touch_number,
         grouped.journey_length,
@@ -132,13 +129,10 @@ dated as (
         / 24.0 as days_before_last_touch
     from grouped
     inner join journeys
-        on
-            grouped.source = journeys.source
-            and grouped.conversion_id = journeys.conversion_id
+        on grouped.conversion_key = journeys.conversion_key
     inner join days
         on
-            grouped.source = days.source
-            and grouped.conversion_id = days.conversion_id
+            grouped.conversion_key = days.conversion_key
             and grouped.touch_date = days.touch_date
 
 ),
@@ -148,9 +142,8 @@ weighted as (
     -- Time decay counts from the last touch and not from the conversion: the proportions are the
     -- same, and the last touch weighs 1, so that the sum cannot vanish however long the journey is.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         person_key,
         touch_number,
         journey_length,
@@ -170,23 +163,21 @@ weighted as (
 totals as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         {%- for model in weighted_models %}
         sum({{ model }}_weight) as {{ model }}_total
         {%- if not loop.last %},{% endif %}
         {%- endfor %}
     from weighted
-    group by source, conversion_id
+    group by conversion_key
 
 ),
 
 final as (
 
     select
-        weighted.source,
-        weighted.conversion_id,
-        weighted.touchpoint_id,
+        weighted.conversion_key,
+        weighted.touchpoint_key,
         weighted.person_key,
         cast(case when weighted.touch_number = 1 then 1 else 0 end as double) as first_touch,
         cast(case when weighted.touch_number = weighted.journey_length then 1 else 0 end as double)
@@ -212,9 +203,7 @@ final as (
         1 / cast(weighted.journey_length as double) as linear
     from weighted
     inner join totals
-        on
-            weighted.source = totals.source
-            and weighted.conversion_id = totals.conversion_id
+        on weighted.conversion_key = totals.conversion_key
     inner join place_credits
         on
             weighted.touch_number = place_credits.touch_number

@@ -1,5 +1,5 @@
 -- grain: one row per conversion, touchpoint and enabled attribution model; models with a baseline
--- have one more row per conversion, with the touchpoint_id (baseline). credit adds up to 1 per
+-- have one more row per conversion, with the key of the baseline. credit adds up to 1 per
 -- conversion and model; do not sum across models.
 {{ config(materialized='view') }}
 
@@ -25,18 +25,16 @@ enabled_models as (
 final as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         attribution_model,
         null as agreement,
         credit
     from member_credits
     union all
     select
-        ensemble_credits.source,
-        ensemble_credits.conversion_id,
-        ensemble_credits.touchpoint_id,
+        ensemble_credits.conversion_key,
+        ensemble_credits.touchpoint_key,
         enabled_models.attribution_model,
         ensemble_credits.agreement,
         ensemble_credits.ensemble as credit

@@ -35,13 +35,10 @@ credited as (
     from credits
     inner join journey_touchpoints
         on
-            credits.source = journey_touchpoints.source
-            and credits.conversion_id = journey_touchpoints.conversion_id
-            and credits.touchpoint_id = journey_touchpoints.touchpoint_id
+            credits.conversion_key = journey_touchpoints.conversion_key
+            and credits.touchpoint_key = journey_touchpoints.touchpoint_key
     inner join journey_windows
-        on
-            credits.source = journey_windows.source
-            and credits.conversion_id = journey_windows.conversion_id
+        on credits.conversion_key = journey_windows.conversion_key
     union all
     select
         journey_touchpoints.conversion_type,
@@ -51,13 +48,10 @@ credited as (
     from credits
     inner join journey_touchpoints
         on
-            credits.source = journey_touchpoints.source
-            and credits.conversion_id = journey_touchpoints.conversion_id
-            and credits.touchpoint_id = journey_touchpoints.touchpoint_id
+            credits.conversion_key = journey_touchpoints.conversion_key
+            and credits.touchpoint_key = journey_touchpoints.touchpoint_key
     inner join journey_windows
-        on
-            credits.source = journey_windows.source
-            and credits.conversion_id = journey_windows.conversion_id
+        on credits.conversion_key = journey_windows.conversion_key
     where journey_touchpoints.touch_number = 1
 
 ),

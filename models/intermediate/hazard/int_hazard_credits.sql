@@ -49,7 +49,7 @@ per_feature as (
     -- One row per channel and ordinal, its decays side by side. Behaviour is baseline.
     select
         coefficients.conversion_type,
-        coefficients.channel,
+        channels.channel_key,
         coefficients.ordinal,
         {%- for decay in hazard_decays() %}
         max(
@@ -58,10 +58,10 @@ per_feature as (
         {%- endfor %}
         coalesce(max(channels.channel_group) = 'Direct', false) as is_behaviour
     from coefficients
-    left join channels
+    inner join channels
         on coefficients.channel = channels.channel
     where coefficients.decay_days > 0
-    group by coefficients.conversion_type, coefficients.channel, coefficients.ordinal
+    group by coefficients.conversion_type, channels.channel_key, coefficients.ordinal
 
 ),
 
@@ -79,32 +79,28 @@ at_risk as (
 aged as (
 
     select
-        journey_touchpoints.source,
-        journey_touchpoints.conversion_id,
-        journey_touchpoints.touchpoint_id,
+        journey_touchpoints.conversion_key,
+        journey_touchpoints.touchpoint_key,
         journey_touchpoints.conversion_type,
         journey_touchpoints.journey_length,
-        journey_touchpoints.channel,
+        journey_touchpoints.channel_key,
         journey_touchpoints.ordinal,
         case when journey_windows.previous_converted_at is null then 0 else 1 end as risk_ordinal,
         {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
             as age_days
     from journey_touchpoints
     inner join journey_windows
-        on
-            journey_touchpoints.source = journey_windows.source
-            and journey_touchpoints.conversion_id = journey_windows.conversion_id
+        on journey_touchpoints.conversion_key = journey_windows.conversion_key
 
 ),
 
 faded as (
 
     select
-        aged.source,
-        aged.conversion_id,
-        aged.touchpoint_id,
+        aged.conversion_key,
+        aged.touchpoint_key,
         aged.journey_length,
-        aged.channel,
+        aged.channel_key,
         links.is_log_link,
         per_feature.is_behaviour,
         {%- for decay in hazard_decays() %}
@@ -118,7 +114,7 @@ faded as (
     inner join per_feature
         on
             aged.conversion_type = per_feature.conversion_type
-            and aged.channel = per_feature.channel
+            and aged.channel_key = per_feature.channel_key
             and aged.ordinal = per_feature.ordinal
     left join at_risk
         on
@@ -132,9 +128,8 @@ faded as (
 hazards as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         journey_length,
         case when is_behaviour then 0.0 else 1.0 end * (
             0.0
@@ -147,7 +142,7 @@ hazards as (
             {%- for decay in hazard_decays() %}
             + coefficient_{{ decay.days }} * left_{{ decay.days }}
             {%- endfor %}
-        ) over (partition by source, conversion_id) as hazard_total
+        ) over (partition by conversion_key) as hazard_total
     from faded
     where not is_log_link
 
@@ -159,16 +154,15 @@ hazards as (
 of_touches as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         journey_length,
-        channel,
+        channel_key,
         is_behaviour,
         {%- for decay in hazard_decays() if not decay.is_interest %}
         coefficient_{{ decay.days }},
         sum(left_{{ decay.days }}) over (
-            partition by source, conversion_id, channel
+            partition by conversion_key, channel_key
         ) as adstock_{{ decay.days }},
         {%- endfor %}
         0.0
@@ -177,8 +171,8 @@ of_touches as (
         {%- endfor %}
             as touch_weight,
         row_number() over (
-            partition by source, conversion_id, channel
-            order by touchpoint_id
+            partition by conversion_key, channel_key
+            order by touchpoint_key
         ) as touch_of_channel
     from faded
     where is_log_link
@@ -188,9 +182,8 @@ of_touches as (
 of_channels as (
 
     select
-        source,
-        conversion_id,
-        channel,
+        conversion_key,
+        channel_key,
         case when is_behaviour then 0.0 else 1.0 end * greatest(
             0.0
             {%- for decay in hazard_decays() if not decay.is_interest %}
@@ -206,17 +199,16 @@ of_channels as (
 products as (
 
     select
-        source,
-        conversion_id,
-        channel,
+        conversion_key,
+        channel_key,
         exp(log_factor) - 1.0 as gain,
         {%- for node in gauss_legendre_nodes() %}
         sum(ln(1.0 + {{ node.place }} * (exp(log_factor) - 1.0))) over (
-            partition by source, conversion_id
+            partition by conversion_key
         ) as log_product_{{ loop.index }},
         {%- endfor %}
         round(1.0 - exp(-log_factor), 12) as channel_removal,
-        sum(log_factor) over (partition by source, conversion_id) as log_total
+        sum(log_factor) over (partition by conversion_key) as log_total
     from of_channels
 
 ),
@@ -225,9 +217,8 @@ channel_shares as (
 
     -- The nodes are exact but for rounding errors, which are cut off.
     select
-        source,
-        conversion_id,
-        channel,
+        conversion_key,
+        channel_key,
         channel_removal,
         round(
             0.0
@@ -244,14 +235,13 @@ channel_shares as (
 touch_shares as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
-        channel,
+        conversion_key,
+        touchpoint_key,
+        channel_key,
         journey_length,
         coalesce(
             touch_weight / nullif(
-                sum(touch_weight) over (partition by source, conversion_id, channel), 0
+                sum(touch_weight) over (partition by conversion_key, channel_key), 0
             ),
             0.0
         ) as touch_share
@@ -262,27 +252,24 @@ touch_shares as (
 shares as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         journey_length,
         coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard,
         coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as removal_share
     from hazards
     union all
     select
-        touch_shares.source,
-        touch_shares.conversion_id,
-        touch_shares.touchpoint_id,
+        touch_shares.conversion_key,
+        touch_shares.touchpoint_key,
         touch_shares.journey_length,
         channel_shares.channel_share * touch_shares.touch_share as hazard,
         channel_shares.channel_removal * touch_shares.touch_share as removal_share
     from touch_shares
     inner join channel_shares
         on
-            touch_shares.source = channel_shares.source
-            and touch_shares.conversion_id = channel_shares.conversion_id
-            and touch_shares.channel = channel_shares.channel
+            touch_shares.conversion_key = channel_shares.conversion_key
+            and touch_shares.channel_key = channel_shares.channel_key
 
 ),
 
@@ -290,7 +277,7 @@ summed as (
 
     select
         *,
-        sum(hazard) over (partition by source, conversion_id) as caused
+        sum(hazard) over (partition by conversion_key) as caused
     from shares
 
 ),
@@ -299,9 +286,8 @@ final as (
 
     -- Where no touch of a conversion has an effect, its touches share equally.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         hazard,
         removal_share,
         1.0 - caused as baseline_share,

@@ -76,9 +76,8 @@ removed as (
     from credits
     inner join journey_touchpoints
         on
-            credits.source = journey_touchpoints.source
-            and credits.conversion_id = journey_touchpoints.conversion_id
-            and credits.touchpoint_id = journey_touchpoints.touchpoint_id
+            credits.conversion_key = journey_touchpoints.conversion_key
+            and credits.touchpoint_key = journey_touchpoints.touchpoint_key
     group by
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel,

@@ -16,9 +16,8 @@ hazards as (
 
     -- Null where the channel brings about nothing, or was not learnt from.
     select
-        journey_touchpoints.source,
-        journey_touchpoints.conversion_id,
-        journey_touchpoints.touchpoint_id,
+        journey_touchpoints.conversion_key,
+        journey_touchpoints.touchpoint_key,
         journey_touchpoints.journey_length,
         ln(nullif(coefficients.beta, 0)) + ln(coefficients.omega) - coefficients.omega
         * {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
@@ -36,13 +35,12 @@ weighted as (
     -- Relative to the journey's highest: the hazards of an old journey may all round to 0. What is
     -- less than a trillionth of the highest is nothing, so that no ratio to it can overflow.
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         journey_length,
         case
-            when log_hazard - max(log_hazard) over (partition by source, conversion_id) > -27.0
-                then exp(log_hazard - max(log_hazard) over (partition by source, conversion_id))
+            when log_hazard - max(log_hazard) over (partition by conversion_key) > -27.0
+                then exp(log_hazard - max(log_hazard) over (partition by conversion_key))
             else 0
         end as hazard
     from hazards
@@ -52,9 +50,8 @@ weighted as (
 final as (
 
     select
-        source,
-        conversion_id,
-        touchpoint_id,
+        conversion_key,
+        touchpoint_key,
         {{ share_of_journey('hazard') }} as survival
     from weighted
 

@@ -6,13 +6,23 @@ with touchpoint_credits as (
 
 ),
 
+journey_touchpoints as (
+
+    select * from {{ ref('int_journey_touchpoints') }}
+
+),
+
 final as (
 
     select
-        conversion_id as conv_id,
-        touchpoint_id as session_id,
-        credit as ihc
+        journey_touchpoints.conversion_id as conv_id,
+        journey_touchpoints.touchpoint_id as session_id,
+        touchpoint_credits.credit as ihc
     from touchpoint_credits
+    inner join journey_touchpoints
+        on
+            touchpoint_credits.conversion_key = journey_touchpoints.conversion_key
+            and touchpoint_credits.touchpoint_key = journey_touchpoints.touchpoint_key
 
 )
 

@@ -15,11 +15,10 @@ journey_touchpoints as (
 touchpoint_counts as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         count(*) as touchpoint_count
     from journey_touchpoints
-    group by source, conversion_id
+    group by conversion_key
 
 ),
 
@@ -37,9 +36,7 @@ final as (
         touchpoint_counts.touchpoint_count is not null as is_attributed
     from journey_windows
     left join touchpoint_counts
-        on
-            journey_windows.source = touchpoint_counts.source
-            and journey_windows.conversion_id = touchpoint_counts.conversion_id
+        on journey_windows.conversion_key = touchpoint_counts.conversion_key
 
 )
 

@@ -1,13 +1,13 @@
 -- grain: one row per source and conversion of the reporting period: the journey of its person to
 -- it. revenue is additive within one conversion type. touchpoint_count and cost are not additive
 -- over conversions: a touchpoint that serves several counts, and costs, in each.
-with conversions as (
+with journey_windows as (
 
-    select * from {{ ref('fct_conversions') }}
+    select * from {{ ref('int_journey_windows') }}
 
 ),
 
-all_conversions as (
+conversions as (
 
     select * from {{ ref('int_conversions') }}
 
@@ -46,8 +46,7 @@ named_spend as (
 journeys as (
 
     select
-        journey_touchpoints.source,
-        journey_touchpoints.conversion_id,
+        journey_touchpoints.conversion_key,
         min(journey_touchpoints.touched_at) as first_touched_at,
         max(journey_touchpoints.touched_at) as last_touched_at,
         max(case when journey_touchpoints.touch_number = 1 then journey_touchpoints.channel end)
@@ -58,7 +57,8 @@ journeys as (
                     then journey_touchpoints.channel
             end
         ) as last_channel,
-        count(distinct journey_touchpoints.channel) as distinct_channels,
+        count(*) as touchpoint_count,
+        count(distinct journey_touchpoints.channel_key) as distinct_channels,
         sum(coalesce(named_spend.cost, 0) + coalesce(channel_day_costs.cost, 0)) as cost
     from journey_touchpoints
     left join named_spend
@@ -70,71 +70,64 @@ journeys as (
             journey_touchpoints.source = channel_day_costs.source
             and journey_touchpoints.channel = channel_day_costs.channel
             and cast(journey_touchpoints.touched_at as date) = channel_day_costs.touch_date
-    group by journey_touchpoints.source, journey_touchpoints.conversion_id
+    group by journey_touchpoints.conversion_key
 
 ),
 
 reached as (
 
     select
-        source,
-        person_id,
+        person_key,
         conversion_type,
         min(converted_at) as first_converted_at
-    from all_conversions
-    group by source, person_id, conversion_type
+    from conversions
+    group by person_key, conversion_type
 
 ),
 
 staged as (
 
     select
-        conversions.source,
-        conversions.conversion_id,
+        journey_windows.conversion_key,
         {{ ordered_list(
             'reached.conversion_type', 'reached.first_converted_at, reached.conversion_type'
         ) }} as stages
-    from conversions
+    from journey_windows
     inner join reached
         on
-            conversions.source = reached.source
-            and conversions.person_id = reached.person_id
-            and conversions.converted_at >= reached.first_converted_at
-    group by conversions.source, conversions.conversion_id
+            journey_windows.person_key = reached.person_key
+            and journey_windows.converted_at >= reached.first_converted_at
+    group by journey_windows.conversion_key
 
 ),
 
 final as (
 
     select
-        conversions.conversion_id,
-        conversions.source,
-        conversions.person_id,
-        conversions.conversion_type,
-        conversions.revenue_center,
+        journey_windows.conversion_id,
+        journey_windows.source,
+        journey_windows.person_id,
+        journey_windows.conversion_type,
+        journey_windows.revenue_center,
         journeys.first_channel,
         journeys.last_channel,
         staged.stages,
-        conversions.touchpoint_count,
+        coalesce(journeys.touchpoint_count, 0) as touchpoint_count,
         coalesce(journeys.distinct_channels, 0) as distinct_channels,
         cast(
-            {{ hours_between('journeys.first_touched_at', 'conversions.converted_at') }} / 24.0
+            {{ hours_between('journeys.first_touched_at', 'journey_windows.converted_at') }} / 24.0
             as double
         ) as days_to_conversion,
         coalesce(journeys.cost, 0) as cost,
-        conversions.revenue,
+        journey_windows.revenue,
         journeys.first_touched_at,
         journeys.last_touched_at,
-        conversions.converted_at
-    from conversions
+        journey_windows.converted_at
+    from journey_windows
     inner join staged
-        on
-            conversions.source = staged.source
-            and conversions.conversion_id = staged.conversion_id
+        on journey_windows.conversion_key = staged.conversion_key
     left join journeys
-        on
-            conversions.source = journeys.source
-            and conversions.conversion_id = journeys.conversion_id
+        on journey_windows.conversion_key = journeys.conversion_key
 
 )
 

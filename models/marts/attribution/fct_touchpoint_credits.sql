@@ -15,9 +15,9 @@ journey_touchpoints as (
 
 ),
 
-conversions as (
+journey_windows as (
 
-    select * from {{ ref('fct_conversions') }}
+    select * from {{ ref('int_journey_windows') }}
 
 ),
 
@@ -32,8 +32,8 @@ credited as (
     -- What credit can go to: touchpoints, and the (baseline) of a conversion, which counts at its
     -- time. One join finds all that a credit, of which there are many, needs to know.
     select
-        source,
-        conversion_id,
+        conversion_key,
+        touchpoint_key,
         touchpoint_id,
         channel,
         campaign,
@@ -41,13 +41,13 @@ credited as (
     from journey_touchpoints
     union all
     select
-        source,
-        conversion_id,
+        conversion_key,
+        {{ baseline_key() }} as touchpoint_key,
         '(baseline)' as touchpoint_id,
         '(baseline)' as channel,
         null as campaign,
         converted_at as touched_at
-    from conversions
+    from journey_windows
 
 ),
 
@@ -55,19 +55,19 @@ described as (
 
     select
         credited.*,
-        conversions.person_id,
-        conversions.conversion_type,
-        conversions.converted_at,
-        conversions.revenue,
+        journey_windows.source,
+        journey_windows.conversion_id,
+        journey_windows.person_id,
+        journey_windows.conversion_type,
+        journey_windows.converted_at,
+        journey_windows.revenue,
         ensemble_totals.interval_precision
     from credited
-    inner join conversions
-        on
-            credited.source = conversions.source
-            and credited.conversion_id = conversions.conversion_id
+    inner join journey_windows
+        on credited.conversion_key = journey_windows.conversion_key
     left join ensemble_totals
         on
-            conversions.conversion_type = ensemble_totals.conversion_type
+            journey_windows.conversion_type = ensemble_totals.conversion_type
             and credited.channel = ensemble_totals.channel
 
 ),
@@ -75,10 +75,10 @@ described as (
 final as (
 
     select
-        touchpoint_credits.conversion_id,
-        touchpoint_credits.touchpoint_id,
+        described.conversion_id,
+        described.touchpoint_id,
         described.person_id,
-        touchpoint_credits.source,
+        described.source,
         described.channel,
         described.campaign,
         described.converted_at,
@@ -91,9 +91,8 @@ final as (
     from touchpoint_credits
     left join described
         on
-            touchpoint_credits.source = described.source
-            and touchpoint_credits.conversion_id = described.conversion_id
-            and touchpoint_credits.touchpoint_id = described.touchpoint_id
+            touchpoint_credits.conversion_key = described.conversion_key
+            and touchpoint_credits.touchpoint_key = described.touchpoint_key
 
 )
 

@@ -34,9 +34,8 @@ phases as (
     from journey_touchpoints
     inner join ihc_credits
         on
-            journey_touchpoints.source = ihc_credits.source
-            and journey_touchpoints.conversion_id = ihc_credits.conversion_id
-            and journey_touchpoints.touchpoint_id = ihc_credits.touchpoint_id
+            journey_touchpoints.conversion_key = ihc_credits.conversion_key
+            and journey_touchpoints.touchpoint_key = ihc_credits.touchpoint_key
     group by journey_touchpoints.conversion_type, journey_touchpoints.channel
 
 ),

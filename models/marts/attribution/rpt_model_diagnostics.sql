@@ -31,16 +31,16 @@ ihc_credits as (
 
 ),
 
-conversions as (
+journey_windows as (
 
-    select * from {{ ref('fct_conversions') }}
+    select * from {{ ref('int_journey_windows') }}
 
 ),
 
 conversion_types as (
 
     select distinct conversion_type
-    from conversions
+    from journey_windows
 
 ),
 
@@ -182,17 +182,15 @@ diagnosed as (
     union all
     select
         'ihc' as attribution_model,
-        conversions.conversion_type,
+        journey_windows.conversion_type,
         'conversions answered by the external service' as diagnostic,
-        count(distinct case when ihc_credits.is_from_service then conversions.conversion_id end)
+        count(distinct case when ihc_credits.is_from_service then ihc_credits.conversion_key end)
             as value,
         'the others by the built-in model' as detail
-    from conversions
+    from journey_windows
     left join ihc_credits
-        on
-            conversions.source = ihc_credits.source
-            and conversions.conversion_id = ihc_credits.conversion_id
-    group by conversions.conversion_type
+        on journey_windows.conversion_key = ihc_credits.conversion_key
+    group by journey_windows.conversion_type
     union all
     select
         'hazard' as attribution_model,

@@ -6,22 +6,21 @@ with journey_touchpoints as (
 
 ),
 
-conversions as (
+journey_windows as (
 
-    select * from {{ ref('fct_conversions') }}
+    select * from {{ ref('int_journey_windows') }}
 
 ),
 
 first_touches as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         conversion_type,
         channel,
         min(touch_number) as first_touch_number
     from journey_touchpoints
-    group by source, conversion_id, conversion_type, channel
+    group by conversion_key, conversion_type, channel
 
 ),
 
@@ -29,15 +28,14 @@ positioned as (
 
     -- The position of a channel is its place among the distinct channels of the journey.
     select
-        source,
-        conversion_id,
+        conversion_key,
         conversion_type,
         channel,
         row_number() over (
-            partition by source, conversion_id
+            partition by conversion_key
             order by first_touch_number
         ) as position,
-        1 / cast(count(*) over (partition by source, conversion_id) as double) as credit
+        1 / cast(count(*) over (partition by conversion_key) as double) as credit
     from first_touches
 
 ),
@@ -49,12 +47,10 @@ final as (
         positioned.channel,
         positioned.position,
         sum(positioned.credit) as conversions,
-        sum(positioned.credit * cast(conversions.revenue as double)) as revenue
+        sum(positioned.credit * cast(journey_windows.revenue as double)) as revenue
     from positioned
-    inner join conversions
-        on
-            positioned.source = conversions.source
-            and positioned.conversion_id = conversions.conversion_id
+    inner join journey_windows
+        on positioned.conversion_key = journey_windows.conversion_key
     group by positioned.conversion_type, positioned.channel, positioned.position
 
 )
