@@ -24,15 +24,14 @@ touched as (
         journey_touchpoints.conversion_id,
         journey_touchpoints.touchpoint_id,
         journey_windows.person_id,
+        journey_windows.conversion_key,
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel,
         {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
             as delay_days
     from journey_touchpoints
     inner join journey_windows
-        on
-            journey_touchpoints.source = journey_windows.source
-            and journey_touchpoints.conversion_id = journey_windows.conversion_id
+        on journey_touchpoints.conversion_key = journey_windows.conversion_key
     where
         {{ in_reporting_period('journey_touchpoints.touched_at') }}
         and (
@@ -49,6 +48,7 @@ converted as (
     select distinct
         source,
         conversion_id,
+        conversion_key,
         conversion_type
     from touched
 
@@ -57,8 +57,7 @@ converted as (
 numbered as (
 
     select
-        source,
-        conversion_id,
+        conversion_key,
         row_number() over (
             partition by conversion_type
             order by md5(concat(source, '/', conversion_id)), source, conversion_id
@@ -84,9 +83,7 @@ final as (
         ) as weight
     from touched
     inner join numbered
-        on
-            touched.source = numbered.source
-            and touched.conversion_id = numbered.conversion_id
+        on touched.conversion_key = numbered.conversion_key
     where numbered.conversion_number <= {{ survival_fitted_conversions() }}
 
 )
