@@ -19,6 +19,12 @@ journey_touchpoints as (
 
 ),
 
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
 spend_rows as (
 
     select * from {{ ref('int_spend') }}
@@ -49,14 +55,14 @@ journeys as (
         journey_touchpoints.conversion_key,
         min(journey_touchpoints.touched_at) as first_touched_at,
         max(journey_touchpoints.touched_at) as last_touched_at,
-        max(case when journey_touchpoints.touch_number = 1 then journey_touchpoints.channel end)
-            as first_channel,
+        max(case when journey_touchpoints.touch_number = 1 then journey_touchpoints.channel_key end)
+            as first_channel_key,
         max(
             case
                 when journey_touchpoints.touch_number = journey_touchpoints.journey_length
-                    then journey_touchpoints.channel
+                    then journey_touchpoints.channel_key
             end
-        ) as last_channel,
+        ) as last_channel_key,
         count(*) as touchpoint_count,
         count(distinct journey_touchpoints.channel_key) as distinct_channels,
         sum(coalesce(named_spend.cost, 0) + coalesce(channel_day_costs.cost, 0)) as cost
@@ -109,8 +115,8 @@ final as (
         journey_windows.person_id,
         journey_windows.conversion_type,
         journey_windows.revenue_center,
-        journeys.first_channel,
-        journeys.last_channel,
+        first_channels.channel as first_channel,
+        last_channels.channel as last_channel,
         staged.stages,
         coalesce(journeys.touchpoint_count, 0) as touchpoint_count,
         coalesce(journeys.distinct_channels, 0) as distinct_channels,
@@ -128,6 +134,10 @@ final as (
         on journey_windows.conversion_key = staged.conversion_key
     left join journeys
         on journey_windows.conversion_key = journeys.conversion_key
+    left join channels as first_channels
+        on journeys.first_channel_key = first_channels.channel_key
+    left join channels as last_channels
+        on journeys.last_channel_key = last_channels.channel_key
 
 )
 

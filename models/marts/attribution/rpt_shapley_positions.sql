@@ -12,15 +12,20 @@ journey_windows as (
 
 ),
 
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
 first_touches as (
 
     select
         conversion_key,
-        conversion_type,
-        channel,
+        channel_key,
         min(touch_number) as first_touch_number
     from journey_touchpoints
-    group by conversion_key, conversion_type, channel
+    group by conversion_key, channel_key
 
 ),
 
@@ -29,8 +34,7 @@ positioned as (
     -- The position of a channel is its place among the distinct channels of the journey.
     select
         conversion_key,
-        conversion_type,
-        channel,
+        channel_key,
         row_number() over (
             partition by conversion_key
             order by first_touch_number
@@ -40,18 +44,32 @@ positioned as (
 
 ),
 
-final as (
+added_up as (
 
     select
-        positioned.conversion_type,
-        positioned.channel,
+        journey_windows.conversion_type,
+        positioned.channel_key,
         positioned.position,
         sum(positioned.credit) as conversions,
         sum(positioned.credit * cast(journey_windows.revenue as double)) as revenue
     from positioned
     inner join journey_windows
         on positioned.conversion_key = journey_windows.conversion_key
-    group by positioned.conversion_type, positioned.channel, positioned.position
+    group by journey_windows.conversion_type, positioned.channel_key, positioned.position
+
+),
+
+final as (
+
+    select
+        added_up.conversion_type,
+        channels.channel,
+        added_up.position,
+        added_up.conversions,
+        added_up.revenue
+    from added_up
+    inner join channels
+        on added_up.channel_key = channels.channel_key
 
 )
 
