@@ -36,8 +36,8 @@ conversions as (
     where {{ until_reporting_end('converted_at') }}
 
 ),
-
-{%- if journey_scope() == 'since_last_conversion' %}
+{%- set ends_by_conversion = journey_scope() == 'since_last_conversion' %}
+{%- if ends_by_conversion %}
 
 used_up as (
 
@@ -53,75 +53,146 @@ used_up as (
     group by touches.touchpoint_key, conversions.conversion_type
 
 ),
-{%- endif %}
-
-reachable as (
-
-    -- What people of a source can reach.
-    select
-        touched_persons.person_key,
-        touched_persons.entered_at,
-        conversion_types.conversion_type
-    from touched_persons
-    inner join conversion_types
-        on touched_persons.source = conversion_types.source
-
-),
 
 lasting as (
 
     -- What ends a touch: null where nothing does.
     select
-        reachable.conversion_type,
+        touched_persons.source,
+        conversion_types.conversion_type,
         touches.channel_key,
         touches.ordinal,
         touches.touched_at,
-        {%- if journey_scope() == 'since_last_conversion' and lookback_days() %}
+        {%- if lookback_days() %}
         least(
             used_up.used_up_at,
             {{ days_later('touches.touched_at', lookback_days()) }}
         ) as ends_at
-        {%- elif journey_scope() == 'since_last_conversion' %}
+        {%- else %}
         used_up.used_up_at as ends_at
-        {%- elif lookback_days() %}
+        {%- endif %}
+    from touches
+    inner join touched_persons
+        on touches.person_key = touched_persons.person_key
+    inner join conversion_types
+        on touched_persons.source = conversion_types.source
+    left join used_up
+        on
+            touches.touchpoint_key = used_up.touchpoint_key
+            and conversion_types.conversion_type = used_up.conversion_type
+
+),
+{%- else %}
+
+lasting as (
+
+    -- What ends a touch, for all conversion types alike: null where nothing does.
+    select
+        touched_persons.source,
+        cast(null as varchar) as conversion_type,
+        touches.channel_key,
+        touches.ordinal,
+        touches.touched_at,
+        {%- if lookback_days() %}
         {{ days_later('touches.touched_at', lookback_days()) }} as ends_at
         {%- else %}
         cast(null as timestamp) as ends_at
         {%- endif %}
     from touches
-    inner join reachable
-        on touches.person_key = reachable.person_key
-    {%- if journey_scope() == 'since_last_conversion' %}
-    left join used_up
+    inner join touched_persons
+        on touches.person_key = touched_persons.person_key
+
+),
+{%- endif %}
+
+dated as (
+
+    select
+        source,
+        conversion_type,
+        channel_key,
+        ordinal,
+        cast(touched_at as date) as touch_date,
+        cast(ends_at as date) as end_date,
+        {{ rest_of_day('touched_at') }} as rest_of_day,
+        {{ days_between('touched_at', 'ends_at') }} as age_days
+    from lasting
+
+),
+
+of_days as (
+
+    -- Touches of a day that end on one day, and what is left of them when their own day ends.
+    select
+        source,
+        conversion_type,
+        channel_key,
+        ordinal,
+        touch_date,
+        end_date,
+        {%- for decay in hazard_decays() %}
+        {{ exact_sum(faded('rest_of_day', decay.days)) }} as left_{{ decay.days }},
+        {%- if ends_by_conversion %}
+        {{ exact_sum(faded('age_days', decay.days)) }} as ended_{{ decay.days }},
+        {%- else %}
+        count(*) * {{ faded('max(age_days)', decay.days) }} as ended_{{ decay.days }},
+        {%- endif %}
+        {%- endfor %}
+        count(*) as touches
+    from dated
+    group by source, conversion_type, channel_key, ordinal, touch_date, end_date
+
+),
+
+reachable as (
+
+    -- What people of a source can reach.
+    select
+        conversion_types.conversion_type,
+        of_days.channel_key,
+        of_days.ordinal,
+        of_days.touch_date,
+        of_days.end_date,
+        {%- for decay in hazard_decays() %}
+        of_days.left_{{ decay.days }},
+        of_days.ended_{{ decay.days }},
+        {%- endfor %}
+        of_days.touches
+    from of_days
+    inner join conversion_types
         on
-            touches.touchpoint_key = used_up.touchpoint_key
-            and reachable.conversion_type = used_up.conversion_type
-    {%- endif %}
+            of_days.source = conversion_types.source
+            and coalesce(of_days.conversion_type, conversion_types.conversion_type)
+            = conversion_types.conversion_type
 
 ),
 
 touch_impulses as (
 
     select
-        cast(touched_at as date) as impulse_date,
+        touch_date as impulse_date,
         conversion_type,
         channel_key,
-        ordinal,
-        1 as impulse,
-        cast(0 as double) as age_days,
-        {{ rest_of_day('touched_at') }} as rest_of_day
-    from lasting
+        {%- for decay in hazard_decays() %}
+        cast(touches as double) as mass_{{ decay.days }},
+        left_{{ decay.days }},
+        {%- endfor %}
+        ordinal
+    from reachable
     union all
     select
-        cast(ends_at as date) as impulse_date,
+        end_date as impulse_date,
         conversion_type,
         channel_key,
-        ordinal,
-        -1 as impulse,
-        {{ days_between('touched_at', 'ends_at') }} as age_days,
-        {{ rest_of_day('ends_at') }} as rest_of_day
-    from lasting
-    where ends_at is not null
+        {%- for decay in hazard_decays() %}
+        -ended_{{ decay.days }} as mass_{{ decay.days }},
+        -left_{{ decay.days }} * {{ faded('end_date - touch_date', decay.days) }}
+            as left_{{ decay.days }},
+        {%- endfor %}
+        ordinal
+    from reachable
+    -- Of a touch, as much is left at a midnight as at the one before it, faded by a day.
+    where end_date is not null
 
 ),
 
@@ -131,14 +202,11 @@ faded as (
         impulse_date,
         conversion_type,
         channel_key,
-        ordinal,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum('impulse * ' ~ faded('age_days', decay.days)) }}
-            as mass_{{ decay.days }},
-        {{ exact_sum('impulse * ' ~ faded('age_days + rest_of_day', decay.days)) }}
-            as left_{{ decay.days }},
+        {{ exact_sum('mass_' ~ decay.days) }} as mass_{{ decay.days }},
+        {{ exact_sum('left_' ~ decay.days) }} as left_{{ decay.days }},
         {%- endfor %}
-        count(*) as impulses
+        ordinal
     from touch_impulses
     group by impulse_date, conversion_type, channel_key, ordinal
 
@@ -155,46 +223,73 @@ first_conversions as (
 
 ),
 
-at_risk as (
+entered as (
 
     select
-        reachable.conversion_type,
-        reachable.entered_at,
-        first_conversions.first_converted_at,
-        greatest(first_conversions.first_converted_at, reachable.entered_at) as moved_at
-    from reachable
-    left join first_conversions
+        source,
+        cast(entered_at as date) as impulse_date,
+        {{ exact_sum(rest_of_day('entered_at')) }} as exposure,
+        count(*) as people
+    from touched_persons
+    group by source, cast(entered_at as date)
+
+),
+
+moved as (
+
+    -- Ordinal 0 is at risk before the first conversion, ordinal 1 after it.
+    select
+        conversion_types.conversion_type,
+        greatest(first_conversions.first_converted_at, touched_persons.entered_at) as moved_at
+    from first_conversions
+    inner join touched_persons
+        on first_conversions.person_key = touched_persons.person_key
+    inner join conversion_types
         on
-            reachable.person_key = first_conversions.person_key
-            and reachable.conversion_type = first_conversions.conversion_type
+            touched_persons.source = conversion_types.source
+            and first_conversions.conversion_type = conversion_types.conversion_type
+
+),
+
+moves as (
+
+    select
+        cast(moved_at as date) as impulse_date,
+        conversion_type,
+        {{ exact_sum(rest_of_day('moved_at')) }} as exposure,
+        count(*) as people
+    from moved
+    group by cast(moved_at as date), conversion_type
 
 ),
 
 risk_impulses as (
 
-    -- Ordinal 0 is at risk before the first conversion, ordinal 1 after it.
     select
-        conversion_type,
+        entered.impulse_date,
+        conversion_types.conversion_type,
         0 as ordinal,
-        1 as impulse,
-        entered_at as happened_at
-    from at_risk
+        entered.people,
+        entered.exposure
+    from entered
+    inner join conversion_types
+        on entered.source = conversion_types.source
     union all
     select
+        impulse_date,
         conversion_type,
         0 as ordinal,
-        -1 as impulse,
-        moved_at as happened_at
-    from at_risk
-    where first_converted_at is not null
+        -people as people,
+        -exposure as exposure
+    from moves
     union all
     select
+        impulse_date,
         conversion_type,
         1 as ordinal,
-        1 as impulse,
-        moved_at as happened_at
-    from at_risk
-    where first_converted_at is not null
+        people,
+        exposure
+    from moves
 
 ),
 
@@ -215,15 +310,15 @@ final as (
     union all
     {%- endfor %}
     select
-        cast(happened_at as date) as impulse_date,
+        impulse_date,
         conversion_type,
         '(baseline)' as channel,
         ordinal,
         0 as decay_days,
-        cast(sum(impulse) as double) as mass_at_midnight,
-        {{ exact_sum('impulse * ' ~ rest_of_day('happened_at')) }} as exposure
+        cast(sum(people) as double) as mass_at_midnight,
+        {{ exact_sum('exposure') }} as exposure
     from risk_impulses
-    group by cast(happened_at as date), conversion_type, ordinal
+    group by impulse_date, conversion_type, ordinal
 
 )
 
