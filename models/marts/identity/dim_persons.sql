@@ -33,41 +33,71 @@ contacts as (
 
 ),
 
+touches as (
+
+    select * from {{ ref('int_touches') }}
+    where person_touch_number = 1
+
+),
+
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
+touched as (
+
+    select
+        source,
+        person_id,
+        {{ row_key('source', 'person_id') }} as person_key,
+        min(touched_at) as first_seen_at,
+        max(touched_at) as last_seen_at,
+        count(*) as touchpoints
+    from touchpoints
+    group by source, person_id
+
+),
+
+first_touches as (
+
+    select
+        touches.person_key,
+        channels.channel
+    from touches
+    inner join channels
+        on touches.channel_key = channels.channel_key
+
+),
+
+late_touches as (
+
+    -- int_touches ends with the reporting period, and here are touches of all time.
+    select
+        person_key,
+        {{ first_by('channel', ['touched_at', 'touchpoint_id']) }} as channel
+    from touchpoints
+    where not {{ until_reporting_end('touched_at') }}
+    group by person_key
+
+),
+
 parts as (
 
     select
         source,
         person_id,
-        min(touched_at) as first_seen_at,
-        max(touched_at) as last_seen_at,
-        {{ first_by('channel', ['touched_at', 'touchpoint_id']) }} as first_channel,
-        cast(null as varchar) as customer_id,
-        0 as customer_count,
-        0 as cookies,
-        0 as phones,
-        0 as emails,
-        count(*) as touchpoints,
-        0 as conversions,
-        cast(0 as decimal(28, 10)) as revenue,
-        cast(0 as decimal(28, 10)) as billed
-    from touchpoints
-    group by source, person_id
-    union all
-    select
-        source,
-        person_id,
         min(occurred_at) as first_seen_at,
         max(occurred_at) as last_seen_at,
-        cast(null as varchar) as first_channel,
         cast(null as varchar) as customer_id,
         0 as customer_count,
         0 as cookies,
         0 as phones,
         0 as emails,
-        0 as touchpoints,
         count(*) as conversions,
         sum(amount) as revenue,
-        0 as billed
+        cast(0 as decimal(28, 10)) as billed
     from conversions
     group by source, person_id
     union all
@@ -76,13 +106,11 @@ parts as (
         person_id,
         min(billed_at) as first_seen_at,
         max(billed_at) as last_seen_at,
-        cast(null as varchar) as first_channel,
         cast(null as varchar) as customer_id,
         0 as customer_count,
         0 as cookies,
         0 as phones,
         0 as emails,
-        0 as touchpoints,
         0 as conversions,
         0 as revenue,
         sum(net) as billed
@@ -94,7 +122,6 @@ parts as (
         person_id,
         min(first_seen_at) as first_seen_at,
         max(first_seen_at) as last_seen_at,
-        cast(null as varchar) as first_channel,
         {{ first_by(
             "case when entity = 'customer' then entity_key end",
             ["entity != 'customer'", 'first_seen_at is not null', 'first_seen_at', 'entity_key']
@@ -103,7 +130,6 @@ parts as (
         count(case when entity = 'user' then 1 end) as cookies,
         0 as phones,
         0 as emails,
-        0 as touchpoints,
         0 as conversions,
         0 as revenue,
         0 as billed
@@ -115,7 +141,6 @@ parts as (
         entity_persons.person_id,
         cast(null as timestamp) as first_seen_at,
         cast(null as timestamp) as last_seen_at,
-        cast(null as varchar) as first_channel,
         cast(null as varchar) as customer_id,
         0 as customer_count,
         0 as cookies,
@@ -123,7 +148,6 @@ parts as (
             as phones,
         count(distinct case when contacts.contact_type = 'email' then contacts.contact_hash end)
             as emails,
-        0 as touchpoints,
         0 as conversions,
         0 as revenue,
         0 as billed
@@ -137,26 +161,74 @@ parts as (
 
 ),
 
-final as (
+others as (
 
     select
         source,
         person_id,
-        cast(sum(customer_count) as bigint) as customer_count,
-        cast(sum(cookies) as bigint) as cookies,
-        cast(sum(phones) as bigint) as phones,
-        cast(sum(emails) as bigint) as emails,
-        cast(sum(touchpoints) as bigint) as touchpoints,
-        cast(sum(conversions) as bigint) as conversions,
-        cast(sum(revenue) as decimal(28, 10)) as revenue,
-        cast(sum(billed) as decimal(28, 10)) as billed,
+        sum(customer_count) as customer_count,
+        sum(cookies) as cookies,
+        sum(phones) as phones,
+        sum(emails) as emails,
+        sum(conversions) as conversions,
+        sum(revenue) as revenue,
+        sum(billed) as billed,
         max(customer_id) as customer_id,
-        max(first_channel) as first_channel,
         min(first_seen_at) as first_seen_at,
-        max(last_seen_at) as last_seen_at,
-        sum(customer_count) > 0 as is_customer
+        max(last_seen_at) as last_seen_at
     from parts
     group by source, person_id
+
+),
+
+persons as (
+
+    select
+        touched.person_key,
+        touched.touchpoints,
+        others.customer_count,
+        others.cookies,
+        others.phones,
+        others.emails,
+        others.conversions,
+        others.revenue,
+        others.billed,
+        others.customer_id,
+        coalesce(touched.source, others.source) as source,
+        coalesce(touched.person_id, others.person_id) as person_id,
+        least(touched.first_seen_at, others.first_seen_at) as first_seen_at,
+        greatest(touched.last_seen_at, others.last_seen_at) as last_seen_at
+    from touched
+    full outer join others
+        on
+            touched.source = others.source
+            and touched.person_id = others.person_id
+
+),
+
+final as (
+
+    select
+        persons.source,
+        persons.person_id,
+        persons.customer_id,
+        persons.first_seen_at,
+        persons.last_seen_at,
+        cast(coalesce(persons.customer_count, 0) as bigint) as customer_count,
+        cast(coalesce(persons.cookies, 0) as bigint) as cookies,
+        cast(coalesce(persons.phones, 0) as bigint) as phones,
+        cast(coalesce(persons.emails, 0) as bigint) as emails,
+        coalesce(persons.touchpoints, 0) as touchpoints,
+        cast(coalesce(persons.conversions, 0) as bigint) as conversions,
+        cast(coalesce(persons.revenue, 0) as decimal(28, 10)) as revenue,
+        cast(coalesce(persons.billed, 0) as decimal(28, 10)) as billed,
+        coalesce(first_touches.channel, late_touches.channel) as first_channel,
+        coalesce(persons.customer_count, 0) > 0 as is_customer
+    from persons
+    left join first_touches
+        on persons.person_key = first_touches.person_key
+    left join late_touches
+        on persons.person_key = late_touches.person_key
 
 )
 
