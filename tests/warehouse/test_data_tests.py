@@ -45,7 +45,7 @@ TAMPERING = {
         "select * from intermediate.int_ihc_credits limit 1",
         "update intermediate.int_ihc_credits set touchpoint_key = null",
     ],
-    "daily_credits_have_every_credit": [
+    "checks_of_int_daily_credits/daily_credits_have_every_credit": [
         "delete from intermediate.int_daily_credits where attribution_model = 'ihc'",
     ],
     "customer_journey_has_every_ihc_credit": ["delete from marts.attribution_customer_journey"],
@@ -90,12 +90,16 @@ TAMPERING = {
         "delete from restricted.int_rejected_rows",
         "update intermediate.int_spend set spend = 0",
     ],
-    "every_rejection_has_a_severity": ["update marts.rpt_data_quality set severity = null"],
-    "coverage_of_counts_is_a_share": [
+    "checks_of_rpt_data_quality/every_rejection_has_a_severity": [
+        "update marts.rpt_data_quality set severity = null"
+    ],
+    "checks_of_rpt_coverage/coverage_of_counts_is_a_share": [
         "update marts.rpt_coverage set share = 2 where measure = 'conversions_with_journey'",
     ],
-    "coverage_counts_every_conversion": ["delete from marts.rpt_coverage"],
-    "coverage_has_all_revenue": ["update marts.rpt_coverage set denominator = 0"],
+    "checks_of_rpt_coverage/coverage_counts_every_conversion": ["delete from marts.rpt_coverage"],
+    "checks_of_rpt_coverage/coverage_has_all_revenue": [
+        "update marts.rpt_coverage set denominator = 0"
+    ],
     "assert_billed_revenue_is_reconciled": [
         "delete from marts.rpt_revenue_reconciliation where outcome = 'rejected'",
         "update marts.rpt_revenue_reconciliation set amount = amount + 0.01",
@@ -121,30 +125,34 @@ TAMPERING = {
         "update intermediate.int_journey_touchpoints set touched_at = converted_at",
         "update intermediate.int_journey_touchpoints set converted_at = null",
     ],
-    "primary_key_fct_conversions": [
+    "checks_of_fct_conversions/primary_key": [
         "insert into marts.fct_conversions select * from marts.fct_conversions limit 1",
     ],
-    "rpt_channel_performance_knows_its_channels": ["delete from marts.dim_channels"],
-    "dim_channels_has_every_channel_baseline_and_unattributed": [
+    "checks_of_rpt_channel_performance/rpt_channel_performance_knows_its_channels": [
+        "delete from marts.dim_channels"
+    ],
+    "checks_of_dim_channels/dim_channels_has_every_channel_baseline_and_unattributed": [
         "insert into marts.dim_channels values ('ghost', 'Ghosts', false)",
     ],
-    "markov_credits_all_revenue": [
+    "checks_of_int_markov_channel_totals/markov_credits_all_revenue": [
         "update intermediate.int_markov_channel_totals set revenue = revenue - 0.01",
     ],
-    "markov_shapley_credits_all_conversions": [
+    "checks_of_int_markov_shapley_channel_totals/markov_shapley_credits_all_conversions": [
         "delete from intermediate.int_markov_shapley_channel_totals",
     ],
-    "markov_intervals_hold_their_estimate": [
+    "checks_of_int_markov_channel_totals/markov_intervals_hold_their_estimate": [
         "update intermediate.int_markov_channel_totals "
         "set conversions_std_error = 1, conversions_low = 2, conversions_high = 1",
     ],
     "one_markov_order_is_used_per_conversion_type": [
         "update intermediate.int_markov_orders set is_used = true",
     ],
-    "path_credits_add_up_to_the_channel_totals": [
+    "checks_of_int_path_credit_weights/path_credits_add_up_to_the_channel_totals": [
         "update intermediate.int_path_credit_weights set credited_conversions = 0",
     ],
-    "channel_sets_have_every_path": ["delete from intermediate.int_channel_sets"],
+    "checks_of_int_channel_sets/channel_sets_have_every_path": [
+        "delete from intermediate.int_channel_sets"
+    ],
     "assert_listed_models_are_computed": [
         "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, null, '')",
         "insert into seeds.attribution_models values (null, 'rule_based', true, null, null, '')",
@@ -163,16 +171,22 @@ TAMPERING = {
     "assert_person_keys_are_unique": [
         "insert into marts.dim_persons select * from marts.dim_persons limit 1",
     ],
-    "touches_of_persons_are_all_touches": ["delete from intermediate.int_touches"],
+    "checks_of_int_touched_persons/touches_of_persons_are_all_touches": [
+        "delete from intermediate.int_touches"
+    ],
     "primary_key_int_touchpoints": [
         "update intermediate.int_touchpoints set touchpoint_key = 1",
     ],
-    "persons_have_every_touchpoint": ["delete from marts.dim_persons"],
-    "persons_have_all_revenue": ["update marts.dim_persons set revenue = revenue + 1"],
-    "persons_have_all_that_was_billed": ["update marts.dim_persons set billed = billed + 1"],
-    "stg_files__conversions_keeps_every_row": [
+    "checks_of_dim_persons/persons_have_every_touchpoint": ["delete from marts.dim_persons"],
+    "checks_of_dim_persons/persons_have_all_revenue": [
+        "update marts.dim_persons set revenue = revenue + 1"
+    ],
+    "checks_of_dim_persons/persons_have_all_that_was_billed": [
+        "update marts.dim_persons set billed = billed + 1"
+    ],
+    "checks_of_stg_files__conversions/stg_files__conversions_keeps_every_row": [
         "create or replace view staging.stg_files__conversions as "
-        "select * from (select 1 as source) where false",
+        "select * from (select 1 as source, 2 as revenue) where false",
     ],
 }
 
@@ -230,8 +244,11 @@ def warehouse(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def test_data_test_notices_what_was_done(
     folder: Path, warehouse: duckdb.DuckDBPyConnection, name: str, statement: str
 ) -> None:
+    name, _, check = name.partition("/")
     (compiled,) = (folder / "target" / "compiled").rglob(f"{name}*.sql")
     data_test = compiled.read_text(encoding="utf-8")
+    if check:  # one of several of a test, whose rows begin with what they fail
+        data_test = f"from ({data_test}) where starts_with(failed_check, '{check}')"
     before = len(warehouse.execute(data_test).fetchall())
     warehouse.execute(statement)
     assert len(warehouse.execute(data_test).fetchall()) > before

@@ -1,6 +1,4 @@
 {#- Fails for every row for which the expression is not true; null is not true. -#}
 {% test holds(model, expression) %}
-select *
-from {{ model }}
-where ({{ expression }}) is not true
+{{ fails_holds(model, expression) }}
 {% endtest %}

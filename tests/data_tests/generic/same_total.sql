@@ -6,21 +6,5 @@
 {% test same_total(
     model, expression, to, to_expression, to_condition='true', attribution_model=none
 ) %}
-with totals as (
-
-    select
-        (select {{ expression }} from {{ model }}) as total,
-        (
-            select {{ to_expression }}
-            from {{ to }}
-            where
-                {{ to_condition }}
-                {%- if attribution_model %} and {{ is_computed(attribution_model) }}{% endif %}
-        ) as expected
-
-)
-
-select *
-from totals
-where ({{ is_same_money('total', 'expected') }}) is not true
+{{ fails_same_total(model, expression, to, to_expression, to_condition, attribution_model) }}
 {% endtest %}
