@@ -35,20 +35,29 @@ service_credits as (
 
 ),
 
+hashed_channels as (
+
+    select
+        channel,
+        {{ row_hash(["'touchpoint'", 'channel_key', 'channel', 'channel_group', 'is_paid']) }}
+            as channel_hash
+    from channels
+
+),
+
 facts as (
 
     select
         touchpoints.source,
         touchpoints.person_key,
         {{ row_hash([
-            "'touchpoint'", 'touchpoints.touchpoint_key', 'channels.channel_key',
-            'touchpoints.channel', 'channels.channel_group', 'channels.is_paid', 'touchpoints.campaign',
+            'hashed_channels.channel_hash', 'touchpoints.touchpoint_key', 'touchpoints.campaign',
             'touchpoints.holder_engagement', 'touchpoints.closer_engagement',
             'touchpoints.impression_interaction', 'touchpoints.touched_at'
         ]) }} as fact_hash
     from touchpoints
-    inner join channels
-        on touchpoints.channel = channels.channel
+    inner join hashed_channels
+        on touchpoints.channel = hashed_channels.channel
     union all
     select
         source,
