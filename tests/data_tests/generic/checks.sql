@@ -8,7 +8,9 @@
 {%- for kind, given in check.items() %}
 {%- if kind == 'primary_key' %}
     {%- set asks = given.columns | join(', ') %}
-    {%- set failing = fails_primary_key(model, given.columns) %}
+    {%- set failing = fails_primary_key(
+        model, given.columns, given.get('is_number', false)
+    ) %}
 {%- elif kind == 'foreign_key' %}
     {%- set asks = given.columns | join(', ') %}
     {%- set failing = fails_foreign_key(model, given.columns, given.to) %}

@@ -1,4 +1,4 @@
 {#- Fails for every key that is not unique or not complete (any of its columns null). -#}
-{% test primary_key(model, columns) %}
-{{ fails_primary_key(model, columns) }}
+{% test primary_key(model, columns, is_number=false) %}
+{{ fails_primary_key(model, columns, is_number) }}
 {% endtest %}
