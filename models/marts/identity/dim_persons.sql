@@ -218,10 +218,10 @@ final as (
         cast(coalesce(persons.cookies, 0) as bigint) as cookies,
         cast(coalesce(persons.phones, 0) as bigint) as phones,
         cast(coalesce(persons.emails, 0) as bigint) as emails,
-        coalesce(persons.touchpoints, 0) as touchpoints,
         cast(coalesce(persons.conversions, 0) as bigint) as conversions,
         cast(coalesce(persons.revenue, 0) as decimal(28, 10)) as revenue,
         cast(coalesce(persons.billed, 0) as decimal(28, 10)) as billed,
+        coalesce(persons.touchpoints, 0) as touchpoints,
         coalesce(first_touches.channel, late_touches.channel) as first_channel,
         coalesce(persons.customer_count, 0) > 0 as is_customer
     from persons
