@@ -123,7 +123,7 @@ def test_an_unknown_model_or_a_folder_without_project_is_refused(tmp_path: Path)
         (node("int_touchpoints", "intermediate/identity", 0, 1), "touchpoints"),
         (node("int_transition_counts", "intermediate/aggregates", 0, 1), "transition counts"),
         (node("int_channel_sets", "intermediate/aggregates", 0, 1), "channel sets"),
-        (node("rpt_path_summary", "marts/attribution", 0, 1), "path lists"),
+        (node("int_paths", "intermediate/journeys", 0, 1), "path lists"),
         (node("int_hazard_points", "intermediate/hazard", 0, 1), "hazard aggregates"),
         (node("hazard", "python_models", 0, 1), "Python models"),
         (node("data_driven", "python_models", 0, 1), OTHER_MODELS),

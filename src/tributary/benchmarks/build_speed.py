@@ -52,6 +52,7 @@ STAGES = (
 
 _STAGE_OF_NAME = {
     "int_channel_sets": "channel sets",
+    "int_paths": "path lists",
     "rpt_path_summary": "path lists",
     "int_ihc_memberships": OTHER_MODELS,
     "int_ihc_credits": OTHER_MODELS,
