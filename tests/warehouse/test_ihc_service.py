@@ -97,4 +97,10 @@ def test_results_that_are_no_shares_or_repeat_fail_the_build(tmp_path: Path) -> 
     write_results(tmp_path / "results" / "credits.parquet", f"{RESULTS} union all {odd}")
     built = stage(tmp_path, f", ihc_results_path: {tmp_path / 'results'}")
     assert built.status != 0
-    assert "ERROR=2" in built.output
+    assert "ERROR=1" in built.output
+    (compiled,) = (tmp_path / "target" / "compiled").rglob("checks_of_stg_ihc_service__credits.sql")
+    failed = built.rows(f"select distinct failed_check from ({compiled.read_text()}) order by 1")
+    assert failed == [
+        ("ihc_service_credits_are_shares",),
+        ("primary_key: source, conversion_id, touchpoint_id",),
+    ]
