@@ -36,6 +36,7 @@ FITTED = "models that are fitted, and their credits"
 MARTS = "marts"
 STAGES = (INPUT, PERSONS, CHANGES, BY_PERSON, COUNTS, FITTED, MARTS)
 _STAGE_OF_FOLDER = {
+    "marts": MARTS,
     "staging": INPUT,
     "unified": INPUT,
     "quality": INPUT,
@@ -45,7 +46,6 @@ _STAGE_OF_FOLDER = {
     "changes": CHANGES,
     "journeys": COUNTS,
     "aggregates": COUNTS,
-    "marts": MARTS,
 }
 _IDENTITY_MODELS = ("customer_matches", "email_addresses", "identity_resolution", "phone_numbers")
 
