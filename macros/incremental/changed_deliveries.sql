@@ -6,7 +6,8 @@
 {% macro forget_session_files(source) %}
     {% do run_query(
         "create or replace table raw_" ~ source ~ ".session_files (loaded_from varchar,"
-        ~ " bytes bigint, modified_at timestamptz, is_settled boolean, columns_read varchar)"
+        ~ " bytes bigint, modified_at timestamptz, is_settled boolean, columns_read varchar,"
+        ~ " delivery_key bigint, is_kept boolean)"
     ) %}
 {% endmacro %}
 
@@ -23,37 +24,38 @@
     {% do run_query(
         "insert into raw_" ~ source ~ ".session_files select filename, size, last_modified,"
         ~ " last_modified < now() - interval 2 second, "
-        ~ sql_text(local_md5(columns_of(files.relation) | string))
+        ~ sql_text(local_md5(columns_of(files.relation) | string)) ~ ", null, false"
         ~ " from read_blob([" ~ literals | join(', ') ~ "])"
     ) %}
 {% endmacro %}
 
-{#-
-  The files of sessions as they are now. delivery_key stands for the file, as it is, and for all that
-  its rows follow from beside; null where the file is not settled.
--#}
-{% macro session_deliveries() %}
-    {%- set landed = query_column(
+{#- The sources that deliver sessions in files: those that landing has noted files of. -#}
+{% macro sources_with_session_files() %}
+    {% set landed = query_column(
         "select table_schema from information_schema.tables where table_name = 'session_files'"
         ~ " and table_catalog = " ~ sql_text(target.database)
-    ) if execute and model.resource_type != 'unit_test' else [] -%}
+    ) if execute and model.resource_type != 'unit_test' else [] %}
+    {% set sources = [] %}
+    {% for source in enabled_sources() if 'raw_' ~ source in landed %}
+        {% do sources.append(source) %}
+    {% endfor %}
+    {{ return(sources) }}
+{% endmacro %}
+
+{#- The files of sessions, their keys, and whether the rows kept of them are right. -#}
+{% macro session_deliveries() %}
     {%- set deliveries = [] -%}
-    {%- for source in enabled_sources() if 'raw_' ~ source in landed -%}
-        {%- set delivery -%}
-    select
-        '{{ source }}' as source,
-        loaded_from,
-        case
-            when is_settled
-                then {{ row_key(sql_text(definition_of_deliveries()), "concat_ws("
-                    ~ "'|', '" ~ source ~ "', loaded_from, bytes, epoch(modified_at), columns_read)") }}
-        end as delivery_key
-    from raw_{{ source }}.session_files
-        {%- endset -%}
-        {%- do deliveries.append(delivery) -%}
+    {%- for source in sources_with_session_files() -%}
+        {%- do deliveries.append(
+            "select '" ~ source ~ "' as source, loaded_from, delivery_key, is_kept from raw_" ~ source
+            ~ ".session_files"
+        ) -%}
     {%- endfor -%}
-    {{ deliveries | join('\n    union all\n    ') or
-        'select null as source, null as loaded_from, cast(null as bigint) as delivery_key where false' }}
+    {%- do deliveries.append(
+        "select cast(null as varchar) as source, cast(null as varchar) as loaded_from,"
+        ~ " cast(null as bigint) as delivery_key, false as is_kept where false"
+    ) -%}
+    {{ deliveries | join('\n    union all\n    ') }}
 {% endmacro %}
 
 {#- Beside code and settings: parameters that the loaded seed names, and who was erased. -#}
@@ -61,32 +63,63 @@
     {% set erased = erased_persons_file() %}
     {{ return(local_md5(
         code_and_settings() ~ click_id_parameters() ~ (
-            query_column("select content from read_text(" ~ sql_text(erased) ~ ")") if erased
+            query_column("select content from read_text(" ~ sql_text(erased) ~ ")")[0] if erased else ''
         )
     )) }}
 {% endmacro %}
 
-{#- Is the model built anew from all deliveries? -#}
-{% macro is_for_all_deliveries() %}
-    {% set built = adapter.get_relation(
-        database=this.database, schema=this.schema, identifier=this.identifier
-    ) if execute %}
-    {% if not built or 'delivery_key' not in (
-        adapter.get_columns_in_relation(built) | map(attribute='name')
-    ) %}
-        {{ return(true) }}
+{#-
+  Decides, once for a build, which files are not read again: is_kept. delivery_key stands for a file, as
+  it is, and for all that its rows follow from beside; it is null where the file is not settled, and where
+  not all models that sessions are read with are part of the build: they may be of other code.
+-#}
+{% macro decide_deliveries() %}
+    {% set read_with = ['erased_keys', 'int_erased_hashes', 'int_delivered_keys', 'int_sessions_unioned'] %}
+    {% set sources = sources_with_session_files() if flags.WHICH in ['build', 'run'] else [] %}
+    {% for source in sources %}
+        {% do read_with.append('stg_' ~ source ~ '__sessions') %}
+    {% endfor %}
+    {% if sources and are_in_this_build(read_with) %}
+        {% set definition = sql_text(definition_of_deliveries()) %}
+        {% for source in sources %}
+            {% do run_query(
+                "update raw_" ~ source ~ ".session_files set delivery_key = " ~ row_key(
+                    definition,
+                    "concat_ws('|', '" ~ source ~ "', loaded_from, bytes, epoch(modified_at), columns_read)"
+                ) ~ " where is_settled"
+            ) %}
+        {% endfor %}
+        {% set built = adapter.get_relation(
+            database=this.database, schema=this.schema, identifier=this.identifier
+        ) %}
+        {% if built and 'delivery_key' in (
+            adapter.get_columns_in_relation(built) | map(attribute='name')
+        ) %}
+            {% for source in sources %}
+                {% do run_query(
+                    "update raw_" ~ source ~ ".session_files set is_kept = delivery_key in ("
+                    ~ unchanged_deliveries(built) ~ ")"
+                ) %}
+            {% endfor %}
+        {% endif %}
     {% endif %}
-    {{ return(not query_column(
-        'select delivery_key from (' ~ session_deliveries() ~ ') as deliveries'
-        ~ ' where delivery_key in (select delivery_key from ' ~ built ~ ')'
+{% endmacro %}
+
+{#-
+  Is the model built anew from all deliveries? So it is where nothing is kept: also where the code, and
+  with it perhaps the columns, is another one.
+-#}
+{% macro is_for_all_deliveries() %}
+    {{ return(execute and not query_column(
+        'select 1 from (' ~ session_deliveries() ~ ') as deliveries where is_kept limit 1'
     )) }}
 {% endmacro %}
 
 {#-
   Keys of the deliveries whose rows are right as they stand. Some are not although their file is as it
   was: rows that were in the future or have become too old, rows that another file has refused since,
-  and rows that were refused by a file that is gone or has changed. Rows made anonymous follow from
-  all rows of their id, which is not kept.
+  and rows that were refused by a row that is gone. Of rows that are too old or were made anonymous
+  nothing is kept that could tell what was refused.
 -#}
 {% macro unchanged_deliveries(built) %}
     with deliveries as (
@@ -118,7 +151,13 @@
         union all
         select delivery_key
         from {{ built }}
-        where {{ is_beyond_retention('started_at') }}
+        where {{ is_plausible_time('started_at') }} and {{ is_beyond_retention('started_at') }}
+        union all
+        select delivery_key
+        from {{ built }}
+        where
+            rejection_reason = 'beyond_retention'
+            and source in (select refusals.source from refusals)
         {% endif %}
         union all
         select built.delivery_key
@@ -129,21 +168,25 @@
                 and built.session_id = refusals.session_id
         where {{ delivered_when() }} <= refusals.refused_until
         union all
-        select delivery_key
-        from {{ built }}
+        select built.delivery_key
+        from {{ built }} as built
         where
             {% if is_anonymising() %}
-            is_anonymous
-            or rejection_reason = 'no_consent'
+            built.is_anonymous
+            or built.rejection_reason = 'no_consent'
             {% else %}
-            rejection_reason = 'no_consent'
+            built.rejection_reason = 'no_consent'
             and exists (
                 select 1 from {{ built }} as gone
                 where
-                    gone.rejection_reason = 'no_consent'
-                    and gone.delivery_key not in (
-                        select deliveries.delivery_key from deliveries
-                        where deliveries.delivery_key is not null
+                    gone.source = built.source
+                    and gone.rejection_reason in ('no_consent', 'erased_person')
+                    and (
+                        gone.delivery_key is null
+                        or gone.delivery_key not in (
+                            select deliveries.delivery_key from deliveries
+                            where deliveries.delivery_key is not null
+                        )
                     )
             )
             {% endif %}
@@ -171,7 +214,7 @@
         {%- set changed = {} -%}
         {%- for row in run_query(
             'select source, loaded_from from (' ~ session_deliveries() ~ ') as deliveries'
-            ~ ' where delivery_key is null or delivery_key not in (' ~ unchanged_deliveries(this) ~ ')'
+            ~ ' where not coalesce(is_kept, false)'
         ) -%}
             {%- do changed.setdefault(row[0], []).append(sql_text(row[1])) -%}
         {%- endfor -%}
@@ -184,12 +227,13 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The strategy: deliveries that have changed or are gone lose their rows, and get those read now. -#}
+{#- The strategy: deliveries that are not kept lose their rows, and get those read now. -#}
 {% macro get_incremental_changed_deliveries_sql(arguments) %}
     {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
     delete from {{ arguments.target_relation }}
     where delivery_key is null or delivery_key not in (
-        {{ unchanged_deliveries(arguments.target_relation) }}
+        select delivery_key from ({{ session_deliveries() }}) as deliveries
+        where is_kept
     );
     insert into {{ arguments.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arguments.temp_relation }}

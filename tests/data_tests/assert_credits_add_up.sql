@@ -107,7 +107,7 @@ baselines as (
         {%- endfor %}
         sum(touchpoint_key) as touchpoint_keys
     from {{ ref(table) }}
-    where touchpoint_key != {{ baseline_key() }}
+    where touchpoint_key is distinct from {{ baseline_key() }}
     group by conversion_key
 
 ),

@@ -40,6 +40,12 @@ TAMPERING = {
         "delete from intermediate.int_ensemble_credits where touchpoint_key = -1",
         "update intermediate.int_channel_weighted_credits set touchpoint_key = null",
     ],
+    "assert_published_credits_are_all": [
+        "insert into intermediate.int_ensemble_totals "
+        "select * from intermediate.int_ensemble_totals",
+        "delete from intermediate.int_journey_touchpoints where touch_number = 1",
+        "delete from intermediate.int_daily_credits where attribution_model = 'ihc'",
+    ],
     "primary_key_int_ihc_credits": [
         "insert into intermediate.int_ihc_credits "
         "select * from intermediate.int_ihc_credits limit 1",
