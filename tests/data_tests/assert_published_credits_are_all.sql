@@ -19,10 +19,12 @@ published as (
         coalesce(sum(credit), 0) as credit,
         coalesce(sum(credited_revenue), 0) as credited_revenue,
         count(*) as credits,
-        count(case when
-            conversion_id is not null and touchpoint_id is not null and channel is not null
-            then 1
-        end) as named_credits
+        count(
+            case
+                when conversion_id is not null and touchpoint_id is not null and channel is not null
+                    then 1
+            end
+        ) as named_credits
     from published_credits
 
 ),
