@@ -5,8 +5,7 @@
 {% macro tell_failed_checks(results) %}
     {% for result in (results if execute else []) if (
         result.status in ['fail', 'warn']
-        and result.node.test_metadata
-        and result.node.test_metadata.name == 'checks'
+        and result.node.name.startswith('checks_of_')
     ) %}
         {% for row in run_query(
             'select failed_check, count(*) from (' ~ result.node.compiled_code

@@ -51,7 +51,7 @@ TAMPERING = {
         "select * from intermediate.int_ihc_credits limit 1",
         "update intermediate.int_ihc_credits set touchpoint_key = null",
     ],
-    "checks_of_int_daily_credits/daily_credits_have_every_credit": [
+    "checks_of_channel_totals/int_daily_credits: daily_credits_have_every_credit": [
         "delete from intermediate.int_daily_credits where attribution_model = 'ihc'",
     ],
     "customer_journey_has_every_ihc_credit": ["delete from marts.attribution_customer_journey"],
@@ -140,23 +140,24 @@ TAMPERING = {
     "checks_of_dim_channels/dim_channels_has_every_channel_baseline_and_unattributed": [
         "insert into marts.dim_channels values ('ghost', 'Ghosts', false)",
     ],
-    "checks_of_int_markov_channel_totals/markov_credits_all_revenue": [
+    "checks_of_channel_totals/int_markov_channel_totals: markov_credits_all_revenue": [
         "update intermediate.int_markov_channel_totals set revenue = revenue - 0.01",
     ],
-    "checks_of_int_markov_shapley_channel_totals/markov_shapley_credits_all_conversions": [
+    "checks_of_channel_totals/int_markov_shapley_channel_totals: "
+    "markov_shapley_credits_all_conversions": [
         "delete from intermediate.int_markov_shapley_channel_totals",
     ],
-    "checks_of_int_markov_channel_totals/markov_intervals_hold_their_estimate": [
+    "checks_of_channel_totals/int_markov_channel_totals: markov_intervals_hold_their_estimate": [
         "update intermediate.int_markov_channel_totals "
         "set conversions_std_error = 1, conversions_low = 2, conversions_high = 1",
     ],
-    "one_markov_order_is_used_per_conversion_type": [
+    "checks_of_channel_totals/int_markov_orders: one_markov_order_is_used_per_conversion_type": [
         "update intermediate.int_markov_orders set is_used = true",
     ],
-    "checks_of_int_path_credit_weights/path_credits_add_up_to_the_channel_totals": [
+    "checks_of_channel_totals/int_path_credit_weights: path_credits_add_up_to_the_channel_totals": [
         "update intermediate.int_path_credit_weights set credited_conversions = 0",
     ],
-    "checks_of_int_channel_sets/channel_sets_have_every_path": [
+    "checks_of_aggregates/int_channel_sets: channel_sets_have_every_path": [
         "delete from intermediate.int_channel_sets"
     ],
     "assert_listed_models_are_computed": [
@@ -190,7 +191,7 @@ TAMPERING = {
     "checks_of_dim_persons/persons_have_all_that_was_billed": [
         "update marts.dim_persons set billed = billed + 1"
     ],
-    "checks_of_stg_files__conversions/stg_files__conversions_keeps_every_row": [
+    "checks_of_staged_files/stg_files__conversions: stg_files__conversions_keeps_every_row": [
         "create or replace view staging.stg_files__conversions as "
         "select * from (select 1 as source, 2 as revenue) where false",
     ],
