@@ -10,7 +10,7 @@ from .conftest import build, write_csv
 
 FIRST = (
     "touchpoint_key = "
-    "(select touchpoint_key from intermediate.int_touchpoints where touchpoint_id = 's1')"
+    "(select touchpoint_key from intermediate.int_named_touchpoints where touchpoint_id = 's1')"
 )
 UNTOUCHED = "(select conversion_key from intermediate.int_conversions where conversion_id = 'c2')"
 

@@ -503,6 +503,13 @@ class Replay:
             for path in (going_on / "run/tributary/models").rglob("*.sql")
             if path.stem in BY_PERSON
         }
+        # The input has the names beside the keys that follow from them.
+        self.connection.execute(
+            "alter table intermediate.int_touchpoints add column touchpoint_id varchar; "
+            "alter table intermediate.int_touchpoints add column person_id varchar; "
+            "create or replace view intermediate.int_touchpoints_unioned as "
+            "select touchpoint_key, touchpoint_id from intermediate.int_touchpoints"
+        )
         self.connection.execute("drop view staging.stg_ihc_service__credits")
         self.connection.execute(
             "create table staging.stg_ihc_service__credits (source varchar, conversion_id varchar, "
@@ -518,7 +525,7 @@ class Replay:
         )
         for table, rows in {
             "int_touchpoints": "select ['files', 'demo'][1 + i % 2] as source, "
-            "concat('t', i) as touchpoint_id, 'session' as touchpoint_type, timestamp '2024-01-01' "
+            "concat('t', i) as touchpoint_id, timestamp '2024-01-01' "
             "+ interval 1 second * cast(random() * 86400 * 60 as bigint) as touched_at, "
             "null as unmapped_traffic, concat('campaign ', i % 3) "
             "as campaign, concat('p', cast(random() * 40 as int)) as person_id, "

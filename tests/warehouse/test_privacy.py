@@ -446,8 +446,8 @@ def test_touches_without_consent_can_stay_as_nobodys(tmp_path: Path) -> None:
     ]
     assert built.rows(
         "select touchpoint_type, channel, count(distinct person_id) "
-        "from intermediate.int_touchpoints where person_id like '%anonymous-%' group by all "
-        "order by all"
+        "from intermediate.int_named_touchpoints where person_id like '%anonymous-%' "
+        "group by all order by all"
     ) == [("call", "phone", 1), ("form", "web", 1), ("session", "ad", 3), ("session", "mail", 1)]
     assert matches(tmp_path / "tributary.duckdb", "never") == []
     assert not [

@@ -41,7 +41,9 @@ def test_a_number_can_be_traced_to_its_rows(demo: Build) -> None:
 def test_the_demos_calls_and_forms_count_to_the_channels_that_its_spend_names(demo: Build) -> None:
     channels: dict[bool, set[str]] = {True: set(), False: set()}
     for is_session, channel in demo.rows(
-        "select distinct touchpoint_type = 'session', channel from intermediate.int_touchpoints"
+        "select distinct touchpoint_type = 'session', touchpoints.channel "
+        "from intermediate.int_touchpoints as touchpoints "
+        "inner join intermediate.int_named_touchpoints using (touchpoint_key)"
     ):
         channels[is_session].add(channel)
     assert channels[False] == channels[True]

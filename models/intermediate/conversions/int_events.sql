@@ -2,7 +2,7 @@
 -- A delivered conversion is an event of its own type. amount is additive within one event.
 with touchpoints as (
 
-    select * from {{ ref('int_touchpoints') }}
+    select * from {{ ref('int_named_touchpoints') }}
     where touchpoint_type in ('call', 'form')
 
 ),

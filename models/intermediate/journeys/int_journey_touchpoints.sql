@@ -27,6 +27,15 @@ touchpoints as (
 
 ),
 
+ids as (
+
+    select
+        touchpoint_key,
+        touchpoint_id
+    from {{ ref('int_touchpoints_unioned') }}
+
+),
+
 matched as (
 
     select
@@ -55,7 +64,7 @@ final as (
     select
         journey_windows.source,
         journey_windows.conversion_id,
-        touchpoints.touchpoint_id,
+        ids.touchpoint_id,
         matched.conversion_key,
         matched.touchpoint_key,
         matched.person_key,
@@ -74,6 +83,8 @@ final as (
     from matched
     inner join touchpoints
         on matched.touchpoint_key = touchpoints.touchpoint_key
+    inner join ids
+        on matched.touchpoint_key = ids.touchpoint_key
     inner join journey_windows
         on matched.conversion_key = journey_windows.conversion_key
 

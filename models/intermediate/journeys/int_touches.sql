@@ -21,8 +21,7 @@ ids as (
     select
         touchpoint_key,
         touchpoint_id
-    from {{ ref('int_touchpoints') }}
-    where {{ is_of_changed_person() }}
+    from {{ ref('int_touchpoints_unioned') }}
 
 ),
 

@@ -7,6 +7,12 @@ with touchpoints as (
 
 ),
 
+named_touchpoints as (
+
+    select * from {{ ref('int_named_touchpoints') }}
+
+),
+
 conversions as (
 
     select * from {{ ref('int_events') }}
@@ -46,17 +52,29 @@ channels as (
 
 ),
 
-touched as (
+counted as (
 
     select
-        source,
-        person_id,
-        {{ row_key('source', 'person_id') }} as person_key,
+        person_key,
+        min(touchpoint_key) as any_touchpoint_key,
         min(touched_at) as first_seen_at,
         max(touched_at) as last_seen_at,
         count(*) as touchpoints
     from touchpoints
-    group by source, person_id
+    group by person_key
+
+),
+
+touched as (
+
+    -- All touchpoints of a person know its name.
+    select
+        counted.*,
+        named_touchpoints.source,
+        named_touchpoints.person_id
+    from counted
+    inner join named_touchpoints
+        on counted.any_touchpoint_key = named_touchpoints.touchpoint_key
 
 ),
 
@@ -75,11 +93,15 @@ late_touches as (
 
     -- int_touches ends with the reporting period, and here are touches of all time.
     select
-        person_key,
-        {{ first_by('channel', ['touched_at', 'touchpoint_id']) }} as channel
+        touchpoints.person_key,
+        {{ first_by(
+            'touchpoints.channel', ['touchpoints.touched_at', 'named_touchpoints.touchpoint_id']
+        ) }} as channel
     from touchpoints
-    where not {{ until_reporting_end('touched_at') }}
-    group by person_key
+    inner join named_touchpoints
+        on touchpoints.touchpoint_key = named_touchpoints.touchpoint_key
+    where not {{ until_reporting_end('touchpoints.touched_at') }}
+    group by touchpoints.person_key
 
 ),
 

@@ -56,8 +56,7 @@ attributed_payments as (
     from payments
     inner join touchpoints
         on
-            payments.source = touchpoints.source
-            and payments.person_id = touchpoints.person_id
+            {{ row_key('payments.source', 'payments.person_id') }} = touchpoints.person_key
             and touchpoints.touched_at >= {{ lookback_opening('payments.paid_at') }}
             and payments.paid_at {{ at_conversion }} touchpoints.touched_at
 

@@ -5,6 +5,12 @@ with touchpoints as (
 
 ),
 
+named_touchpoints as (
+
+    select * from {{ ref('int_named_touchpoints') }}
+
+),
+
 customers as (
 
     select * from {{ ref('int_customers') }}
@@ -34,11 +40,13 @@ unmapped_referrals as (
 unmapped as (
 
     select
-        unmapped_traffic as traffic,
-        touchpoint_type,
-        touched_at
+        touchpoints.unmapped_traffic as traffic,
+        named_touchpoints.touchpoint_type,
+        touchpoints.touched_at
     from touchpoints
-    where channel = '(unknown)'
+    inner join named_touchpoints
+        on touchpoints.touchpoint_key = named_touchpoints.touchpoint_key
+    where touchpoints.channel = '(unknown)'
     union all
     select
         traffic,

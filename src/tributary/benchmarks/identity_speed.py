@@ -149,7 +149,7 @@ def time_sizes(
             cost = build_warehouse(project, scratch, scratch, warehouse, *SELECTED)
             with duckdb.connect(str(warehouse), read_only=True) as connection:
                 (matched,) = connection.execute(
-                    "select count(*) from intermediate.int_touchpoints "
+                    "select count(*) from intermediate.int_named_touchpoints "
                     "where person_id in (select person_id from intermediate.int_entity_persons "
                     "where entity = 'customer')"
                 ).fetchone() or (0,)

@@ -1,0 +1,30 @@
+-- grain: one row per source and touchpoint, as the source names it, with the person it belongs to.
+{{ config(materialized='view') }}
+
+with touchpoints as (
+
+    select * from {{ ref('int_touchpoints_unioned') }}
+
+),
+
+entity_persons as (
+
+    select * from {{ ref('int_entity_persons') }}
+
+),
+
+final as (
+
+    select
+        touchpoints.*,
+        coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id
+    from touchpoints
+    left join entity_persons
+        on
+            touchpoints.source = entity_persons.source
+            and touchpoints.entity = entity_persons.entity
+            and touchpoints.entity_key = entity_persons.entity_key
+
+)
+
+select * from final
