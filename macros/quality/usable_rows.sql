@@ -1,15 +1,17 @@
 {#-
   The rows of an entity that can be used, each id once: of several rows with one id the first by
   delivery_order. Rows whose id no other has, nearly all, pass without being sorted. A row of spend
-  without an id stands for itself. The checked rows are named in two CTEs: one would be stored whole.
+  without an id stands for itself. Sessions are looked up by a number: should another id share it, it
+  is ranked for itself. The checked rows are named in two CTEs: one would be stored whole.
 -#}
 {% macro usable_rows(entity, columns) %}
 {%- set key = entities()[entity].key %}
+{%- set looked_up_by = {'session_key': 'session_key'} if entity == 'sessions'
+    else {'source': 'source', 'entity_key': key} %}
 with repeated_keys as (
 
-    select
-        source,
-        entity_key
+    select distinct
+        {{ looked_up_by.keys() | join(',\n        ') }}
     from {{ ref('int_repeated_keys') }}
     where entity = '{{ entity }}'
 
@@ -21,11 +23,12 @@ single as (
     from {{ ref('int_' ~ entity ~ '_checked') }} as delivered
     left join repeated_keys
         on
-            delivered.source = repeated_keys.source
-            and delivered.{{ key }} = repeated_keys.entity_key
+            {% for column, own in looked_up_by.items() -%}
+            delivered.{{ own }} = repeated_keys.{{ column }}{{ ' and ' if not loop.last }}
+            {%- endfor %}
     where
         delivered.rejection_reason is null
-        and repeated_keys.entity_key is null
+        and repeated_keys.{{ looked_up_by.keys() | last }} is null
 
 ),
 
@@ -40,8 +43,9 @@ ranked as (
     from {{ ref('int_' ~ entity ~ '_checked') }} as delivered
     inner join repeated_keys
         on
-            delivered.source = repeated_keys.source
-            and delivered.{{ key }} = repeated_keys.entity_key
+            {% for column, own in looked_up_by.items() -%}
+            delivered.{{ own }} = repeated_keys.{{ column }}{{ ' and ' if not loop.last }}
+            {%- endfor %}
     where delivered.rejection_reason is null
 
 ),

@@ -1,4 +1,5 @@
--- grain: one row per source, entity and id that more than one usable row has.
+-- grain: one row per source, entity and id that more than one usable row has. session_key stands for
+-- the id where sessions are looked up, of which there are many.
 {%- set entities_but_sessions = entities().items() | rejectattr(0, 'equalto', 'sessions') %}
 
 with sessions as (
@@ -23,18 +24,20 @@ final as (
     select
         sessions.source,
         'sessions' as entity,
-        sessions.session_id as entity_key
+        sessions.session_id as entity_key,
+        sessions.session_key
     from sessions
     inner join repeated_session_keys
         on sessions.session_key = repeated_session_keys.session_key
-    group by sessions.source, sessions.session_id
+    group by sessions.source, sessions.session_id, sessions.session_key
     having count(*) > 1
     {% for entity, columns in entities_but_sessions %}
     union all
     select
         source,
         '{{ entity }}' as entity,
-        {{ columns.key }} as entity_key
+        {{ columns.key }} as entity_key,
+        cast(null as bigint) as session_key
     from {{ ref('int_' ~ entity ~ '_checked') }}
     where
         rejection_reason is null
