@@ -5,9 +5,9 @@ with touchpoints as (
 
 ),
 
-named_touchpoints as (
+touchpoints_unioned as (
 
-    select * from {{ ref('int_named_touchpoints') }}
+    select * from {{ ref('int_touchpoints_unioned') }}
 
 ),
 
@@ -41,11 +41,11 @@ unmapped as (
 
     select
         touchpoints.unmapped_traffic as traffic,
-        named_touchpoints.touchpoint_type,
+        touchpoints_unioned.touchpoint_type,
         touchpoints.touched_at
     from touchpoints
-    inner join named_touchpoints
-        on touchpoints.touchpoint_key = named_touchpoints.touchpoint_key
+    inner join touchpoints_unioned
+        on touchpoints.touchpoint_key = touchpoints_unioned.touchpoint_key
     where touchpoints.channel = '(unknown)'
     union all
     select
