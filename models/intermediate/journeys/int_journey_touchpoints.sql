@@ -27,7 +27,15 @@ touchpoints as (
 
 ),
 
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
 matched as (
+
+    -- Touches of a window are numbers of the person that follow one another.
 
     select
         journey_windows.conversion_key,
@@ -36,10 +44,10 @@ matched as (
         touches.touchpoint_key,
         touches.channel_key,
         touches.ordinal,
-        row_number() over (
+        touches.person_touch_number,
+        min(touches.person_touch_number) over (
             partition by journey_windows.conversion_key
-            order by touches.person_touch_number
-        ) as touch_number,
+        ) as first_touch_number,
         count(*) over (partition by journey_windows.conversion_key) as journey_length
     from journey_windows
     inner join touches
@@ -61,7 +69,7 @@ final as (
         matched.person_key,
         matched.channel_key,
         journey_windows.conversion_type,
-        touchpoints.channel,
+        channels.channel,
         touchpoints.campaign,
         touchpoints.holder_engagement,
         touchpoints.closer_engagement,
@@ -69,11 +77,14 @@ final as (
         touchpoints.touched_at,
         matched.converted_at,
         matched.ordinal,
-        matched.touch_number,
+        cast(matched.person_touch_number - matched.first_touch_number + 1 as bigint)
+            as touch_number,
         matched.journey_length
     from matched
     inner join touchpoints
         on matched.touchpoint_key = touchpoints.touchpoint_key
+    left join channels
+        on matched.channel_key = channels.channel_key
     inner join journey_windows
         on matched.conversion_key = journey_windows.conversion_key
 
