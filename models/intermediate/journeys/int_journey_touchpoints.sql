@@ -35,8 +35,7 @@ channels as (
 
 matched as (
 
-    -- Touches of a window are numbers of the person that follow one another.
-
+    -- A window of time holds touches whose numbers follow one another.
     select
         journey_windows.conversion_key,
         journey_windows.person_key,
