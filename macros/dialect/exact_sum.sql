@@ -10,3 +10,15 @@
 {% macro default__exact_sum(value) -%}
     cast(sum(cast({{ value }} as decimal(38, 18))) as double)
 {%- endmacro %}
+
+{#-
+  The same of numbers between -9 and 9, such as credits and what is left of touches: as whole numbers
+  of 18 decimals they are added up in half of the time.
+-#}
+{% macro exact_sum_of_parts(value) -%}
+    {{ return(adapter.dispatch('exact_sum_of_parts', 'tributary')(value)) }}
+{%- endmacro %}
+
+{% macro default__exact_sum_of_parts(value) -%}
+    (cast(sum(cast(({{ value }}) * 1e18 as bigint)) as double) / 1e18)
+{%- endmacro %}

@@ -28,7 +28,6 @@ placed as (
         person_group,
         is_converted,
         channel_keys,
-        revenue,
         {{ each_of_list(places_of_list('channel_keys')) }} as place
     from paths
 
@@ -39,7 +38,6 @@ steps as (
     select
         conversion_type,
         person_group,
-        revenue,
         {%- for state in earlier_states %}
         case
             when place > {{ loop.revindex }}
@@ -47,16 +45,14 @@ steps as (
         end as {{ state }},
         {%- endfor %}
         {{ value_of_list('channel_keys', 'place') }} as state_0,
-        coalesce(
-            {{ value_of_list('channel_keys', 'place + 1') }},
-            case when is_converted then {{ at_conversion }} else {{ at_null }} end
-        ) as to_state
+        coalesce({{ value_of_list('channel_keys', 'place + 1') }}, {{ at_null }}) as to_state
     from placed
+    -- The step into (conversion) is counted on its own.
+    where not is_converted or place < {{ length_of_list('channel_keys') }}
     union all
     select
         conversion_type,
         person_group,
-        revenue,
         {%- for state in earlier_states %}
         null as {{ state }},
         {%- endfor %}
@@ -66,17 +62,48 @@ steps as (
 
 ),
 
+conversions as (
+
+    select
+        conversion_type,
+        person_group,
+        revenue,
+        {%- for state in earlier_states %}
+        case
+            when {{ length_of_list('channel_keys') }} > {{ loop.revindex }}
+                then {{ value_of_list(
+                    'channel_keys', length_of_list('channel_keys') ~ ' - ' ~ loop.revindex
+                ) }}
+        end as {{ state }},
+        {%- endfor %}
+        {{ value_of_list('channel_keys', length_of_list('channel_keys')) }} as state_0
+    from paths
+    where is_converted
+
+),
+
 counted as (
 
+    -- Revenue is carried by few of the steps, and adding it up costs more than counting them.
     select
         conversion_type,
         person_group,
         {{ states | join(', ') }},
         to_state,
         count(*) as transitions,
-        sum(case when to_state = {{ at_conversion }} then revenue else 0 end) as revenue
+        0 as revenue
     from steps
     group by conversion_type, person_group, {{ states | join(', ') }}, to_state
+    union all
+    select
+        conversion_type,
+        person_group,
+        {{ states | join(', ') }},
+        {{ at_conversion }} as to_state,
+        count(*) as transitions,
+        sum(revenue) as revenue
+    from conversions
+    group by conversion_type, person_group, {{ states | join(', ') }}
 
 ),
 

@@ -52,7 +52,7 @@ touches as (
     select
         {{ cell }},
         {%- for model in models %}
-        {{ exact_sum('credits.' ~ model) }} as {{ model }}_conversions,
+        {{ exact_sum_of_parts('credits.' ~ model) }} as {{ model }}_conversions,
         sum(credits.{{ model }} * touches.revenue) as {{ model }}_revenue
         {%- if not loop.last %},{% endif %}
         {%- endfor %}
@@ -102,7 +102,7 @@ added_up as (
         coalesce(journey_windows.revenue_center, '(none)') as revenue_center,
         '(baseline)' as channel,
         baseline_credits.attribution_model,
-        {{ exact_sum('baseline_credits.credit') }} as conversions,
+        {{ exact_sum_of_parts('baseline_credits.credit') }} as conversions,
         sum(baseline_credits.credit * cast(journey_windows.revenue as double)) as revenue
     from baseline_credits
     inner join journey_windows

@@ -131,9 +131,9 @@ of_days as (
         touch_date,
         end_date,
         {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('rest_of_day', decay.days)) }} as left_{{ decay.days }},
+        {{ exact_sum_of_parts(faded('rest_of_day', decay.days)) }} as left_{{ decay.days }},
         {%- if ends_by_conversion %}
-        {{ exact_sum(faded('age_days', decay.days)) }} as ended_{{ decay.days }},
+        {{ exact_sum_of_parts(faded('age_days', decay.days)) }} as ended_{{ decay.days }},
         {%- else %}
         count(*) * {{ faded('max(age_days)', decay.days) }} as ended_{{ decay.days }},
         {%- endif %}
@@ -228,7 +228,7 @@ entered as (
     select
         source,
         cast(entered_at as date) as impulse_date,
-        {{ exact_sum(rest_of_day('entered_at')) }} as exposure,
+        {{ exact_sum_of_parts(rest_of_day('entered_at')) }} as exposure,
         count(*) as people
     from touched_persons
     group by source, cast(entered_at as date)
@@ -256,7 +256,7 @@ moves as (
     select
         cast(moved_at as date) as impulse_date,
         conversion_type,
-        {{ exact_sum(rest_of_day('moved_at')) }} as exposure,
+        {{ exact_sum_of_parts(rest_of_day('moved_at')) }} as exposure,
         count(*) as people
     from moved
     group by cast(moved_at as date), conversion_type

@@ -104,10 +104,10 @@ found as (
         channel_key,
         is_steady,
         other_channel_key,
-        {{ exact_sum(
+        {{ exact_sum_of_parts(
             'case when days_before > 0 then ' ~ faded('days_before', 2) ~ ' else 0.0 end'
         ) }} as mass_before,
-        {{ exact_sum(
+        {{ exact_sum_of_parts(
             'case when days_before < 0 then ' ~ faded('-days_before', 2) ~ ' else 0.0 end'
         ) }} as mass_after,
         sum(case when days_before > 0 and is_steady then 1 else 0 end) as touches_before,

@@ -36,8 +36,15 @@ ids as (
 
 ),
 
+channels as (
+
+    select * from {{ ref('int_channels') }}
+
+),
+
 matched as (
 
+    -- A window of time holds touches whose numbers follow one another.
     select
         journey_windows.conversion_key,
         journey_windows.person_key,
@@ -45,10 +52,10 @@ matched as (
         touches.touchpoint_key,
         touches.channel_key,
         touches.ordinal,
-        row_number() over (
+        touches.person_touch_number,
+        min(touches.person_touch_number) over (
             partition by journey_windows.conversion_key
-            order by touches.person_touch_number
-        ) as touch_number,
+        ) as first_touch_number,
         count(*) over (partition by journey_windows.conversion_key) as journey_length
     from journey_windows
     inner join touches
@@ -70,7 +77,7 @@ final as (
         matched.person_key,
         matched.channel_key,
         journey_windows.conversion_type,
-        touchpoints.channel,
+        channels.channel,
         touchpoints.campaign,
         touchpoints.holder_engagement,
         touchpoints.closer_engagement,
@@ -78,13 +85,16 @@ final as (
         touchpoints.touched_at,
         matched.converted_at,
         matched.ordinal,
-        matched.touch_number,
+        cast(matched.person_touch_number - matched.first_touch_number + 1 as bigint)
+            as touch_number,
         matched.journey_length
     from matched
     inner join touchpoints
         on matched.touchpoint_key = touchpoints.touchpoint_key
     inner join ids
         on matched.touchpoint_key = ids.touchpoint_key
+    left join channels
+        on matched.channel_key = channels.channel_key
     inner join journey_windows
         on matched.conversion_key = journey_windows.conversion_key
 

@@ -25,7 +25,7 @@ ids as (
 
 ),
 
-ordered as (
+placed_in_channel as (
 
     select
         touchpoints.person_key,
@@ -33,17 +33,35 @@ ordered as (
         channels.channel_key,
         touchpoints.touched_at,
         rank() over (
-            partition by touchpoints.person_key
+            partition by touchpoints.person_key, channels.channel_key
             order by touchpoints.touched_at
-        ) as first_place_of_instant,
-        count(*) over (
-            partition by touchpoints.person_key
-            order by touchpoints.touched_at
-            range between current row and current row
-        ) as touches_of_instant
+        ) as first_ordinal_of_instant
     from touchpoints
     inner join channels
         on touchpoints.channel = channels.channel
+
+),
+
+placed as (
+
+    -- The window over persons comes last: it leaves the touches of a person side by side, and what
+    -- joins or groups by person finds them in half of the time.
+    select
+        person_key,
+        touchpoint_key,
+        channel_key,
+        touched_at,
+        first_ordinal_of_instant,
+        rank() over (
+            partition by person_key
+            order by touched_at
+        ) as first_place_of_instant,
+        count(*) over (
+            partition by person_key
+            order by touched_at
+            range between current row and current row
+        ) as touches_of_instant
+    from placed_in_channel
 
 ),
 
@@ -51,49 +69,39 @@ tied as (
 
     -- Few persons are touched twice at one instant; only there the ids are put in order.
     select
-        ordered.touchpoint_key,
+        placed.touchpoint_key,
         row_number() over (
-            partition by ordered.person_key, ordered.touched_at
+            partition by placed.person_key, placed.touched_at
             order by ids.touchpoint_id
-        ) as place_in_instant
-    from ordered
+        ) as place_in_instant,
+        row_number() over (
+            partition by placed.person_key, placed.touched_at, placed.channel_key
+            order by ids.touchpoint_id
+        ) as ordinal_in_instant
+    from placed
     inner join ids
-        on ordered.touchpoint_key = ids.touchpoint_key
-    where ordered.touches_of_instant > 1
-
-),
-
-numbered as (
-
-    select
-        ordered.person_key,
-        ordered.touchpoint_key,
-        ordered.channel_key,
-        ordered.touched_at,
-        ordered.first_place_of_instant + coalesce(tied.place_in_instant - 1, 0)
-            as person_touch_number
-    from ordered
-    left join tied
-        on ordered.touchpoint_key = tied.touchpoint_key
+        on placed.touchpoint_key = ids.touchpoint_key
+    where placed.touches_of_instant > 1
 
 ),
 
 final as (
 
     select
-        person_key,
-        touchpoint_key,
-        channel_key,
-        touched_at,
-        cast(person_touch_number as integer) as person_touch_number,
-        cast(least(
-            row_number() over (
-                partition by person_key, channel_key
-                order by person_touch_number
-            ),
-            3
-        ) as tinyint) as ordinal
-    from numbered
+        placed.person_key,
+        placed.touchpoint_key,
+        placed.channel_key,
+        placed.touched_at,
+        cast(
+            placed.first_place_of_instant + coalesce(tied.place_in_instant - 1, 0) as integer
+        ) as person_touch_number,
+        cast(
+            least(placed.first_ordinal_of_instant + coalesce(tied.ordinal_in_instant - 1, 0), 3)
+            as tinyint
+        ) as ordinal
+    from placed
+    left join tied
+        on placed.touchpoint_key = tied.touchpoint_key
 
 )
 
