@@ -527,7 +527,7 @@ class Replay:
             "int_touchpoints": "select ['files', 'demo'][1 + i % 2] as source, "
             "concat('t', i) as touchpoint_id, timestamp '2024-01-01' "
             "+ interval 1 second * cast(random() * 86400 * 60 as bigint) as touched_at, "
-            "null as unmapped_traffic, concat('campaign ', i % 3) "
+            "concat('campaign ', i % 3) "
             "as campaign, concat('p', cast(random() * 40 as int)) as person_id, "
             "['Direct', 'Email', 'Podcast', 'billboard', 'Display'][1 + i * 7 % 5] as channel, "
             "random() < 0.3 as holder_engagement, random() < 0.1 as closer_engagement, "

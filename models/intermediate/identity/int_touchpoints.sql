@@ -21,10 +21,6 @@ final as (
         {{ row_key('touchpoints.source', 'touchpoints.person_id') }} as person_key,
         coalesce(touchpoints.channel, traffic_channels.channel, '(unknown)') as channel,
         coalesce(touchpoints.campaign, traffic_channels.campaign) as campaign,
-        case
-            when coalesce(touchpoints.channel, traffic_channels.channel) is null
-                then touchpoints.traffic
-        end as unmapped_traffic,
         coalesce(touchpoints.holder_engagement, false) as holder_engagement,
         coalesce(touchpoints.closer_engagement, false) as closer_engagement,
         coalesce(touchpoints.impression_interaction, false) as impression_interaction,
@@ -34,8 +30,6 @@ final as (
         on
             touchpoints.source = traffic_channels.source
             and touchpoints.traffic = traffic_channels.traffic
-    -- What refers a customer may be an id that nobody has explained: then it is no touchpoint.
-    where touchpoints.touchpoint_type != 'referral' or traffic_channels.channel is not null
 
 )
 

@@ -26,6 +26,27 @@ customers as (
 
 ),
 
+traffic_channels as (
+
+    select * from {{ ref('int_traffic_channels') }}
+
+),
+
+referred_customers as (
+
+    -- What refers a customer may be an id that nobody has explained: then it is no touchpoint.
+    select customers.*
+    from customers
+    inner join traffic_channels
+        on
+            customers.source = traffic_channels.source
+            and customers.traffic = traffic_channels.traffic
+    where
+        customers.created_at is not null
+        and traffic_channels.channel is not null
+
+),
+
 unioned as (
 
     select
@@ -95,10 +116,7 @@ unioned as (
         false as closer_engagement,
         false as impression_interaction,
         traffic
-    from customers
-    where
-        traffic is not null
-        and created_at is not null
+    from referred_customers
 
 )
 

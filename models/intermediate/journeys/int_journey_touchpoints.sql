@@ -27,15 +27,6 @@ touchpoints as (
 
 ),
 
-ids as (
-
-    select
-        touchpoint_key,
-        touchpoint_id
-    from {{ ref('int_touchpoints_unioned') }}
-
-),
-
 channels as (
 
     select * from {{ ref('int_channels') }}
@@ -63,6 +54,16 @@ matched as (
             journey_windows.person_key = touches.person_key
             and journey_windows.window_opens_at <= touches.touched_at
             and journey_windows.converted_at {{ at_conversion }} touches.touched_at
+
+),
+
+ids as (
+
+    select
+        touchpoint_key,
+        touchpoint_id
+    from {{ ref('int_touchpoints_unioned') }}
+    where touchpoint_key in (select matched.touchpoint_key from matched)
 
 ),
 

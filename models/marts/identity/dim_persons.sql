@@ -52,29 +52,17 @@ channels as (
 
 ),
 
-counted as (
+touched as (
 
     select
-        person_key,
-        min(touchpoint_key) as any_touchpoint_key,
+        source,
+        person_id,
+        {{ row_key('source', 'person_id') }} as person_key,
         min(touched_at) as first_seen_at,
         max(touched_at) as last_seen_at,
         count(*) as touchpoints
-    from touchpoints
-    group by person_key
-
-),
-
-touched as (
-
-    -- All touchpoints of a person know its name.
-    select
-        counted.*,
-        named_touchpoints.source,
-        named_touchpoints.person_id
-    from counted
-    inner join named_touchpoints
-        on counted.any_touchpoint_key = named_touchpoints.touchpoint_key
+    from named_touchpoints
+    group by source, person_id
 
 ),
 

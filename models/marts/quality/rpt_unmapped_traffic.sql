@@ -37,16 +37,32 @@ unmapped_referrals as (
 
 ),
 
+without_channel as (
+
+    select
+        source,
+        traffic,
+        touchpoint_type,
+        touched_at
+    from touchpoints_unioned
+    where
+        (channel is null or channel = '(unknown)')
+        and touchpoint_type != 'referral'
+
+),
+
 unmapped as (
 
     select
-        touchpoints.unmapped_traffic as traffic,
-        touchpoints_unioned.touchpoint_type,
-        touchpoints.touched_at
-    from touchpoints
-    inner join touchpoints_unioned
-        on touchpoints.touchpoint_key = touchpoints_unioned.touchpoint_key
-    where touchpoints.channel = '(unknown)'
+        without_channel.traffic,
+        without_channel.touchpoint_type,
+        without_channel.touched_at
+    from without_channel
+    left join traffic_channels
+        on
+            without_channel.source = traffic_channels.source
+            and without_channel.traffic = traffic_channels.traffic
+    where coalesce(traffic_channels.channel, '(unknown)') = '(unknown)'
     union all
     select
         traffic,
