@@ -12,4 +12,5 @@ def model(dbt: Any, session: Any) -> Any:
         as_arrow(dbt.ref("int_hazard_exposure")),
         as_arrow(dbt.ref("int_hazard_events")),
         as_arrow(dbt.ref("int_hazard_points")),
+        as_arrow(dbt.ref("int_hazard_point_touches")),
     )

@@ -876,7 +876,10 @@ def channel_of(features: Sequence[Feature]) -> tuple[tuple[str, ...], IntArray]:
 
 
 def read_person_time(
-    exposure: pa.Table, events: pa.Table, points: pa.Table | None = None
+    exposure: pa.Table,
+    events: pa.Table,
+    points: pa.Table | None = None,
+    point_touches: pa.Table | None = None,
 ) -> dict[str, PersonTime]:
     """Arrange exposures and features, given as rows, into arrays.
 
@@ -891,12 +894,16 @@ def read_person_time(
         and channel and ordinal that is present, and one of `BASELINE`, which alone has a weight
         and whose height is 1; any further columns.
     points
-        The same columns for a sample of person-time, or None.
+        Sample of person-time: columns conversion_type, point_key and is_repeat, whether the person
+        had converted before; any further columns. None for no sample.
+    point_touches
+        What is present at the points, for all conversion types: point_key in place of
+        conversion_type, source and moment_id, and else the columns of the events.
 
     Returns
     -------
     dict
-        Conversion type to its data, sorted; moments are sorted by source and id.
+        Conversion type to its data, sorted; conversions are sorted by source and id, points by key.
 
     Raises
     ------
@@ -904,42 +911,107 @@ def read_person_time(
         If a moment has a feature that has no exposure row, or no row of the baseline.
     """
     key = ["channel", "ordinal", "decay_days"]
-    read = {}
-    for conversion_type in sorted(exposure["conversion_type"].unique().to_pylist()):
-        part = exposure.filter(pc.equal(exposure["conversion_type"], conversion_type))
-        part = part.sort_by([(name, "ascending") for name in key])
-        features = tuple(
+    exposures = {
+        conversion_type: exposure.filter(
+            pc.equal(exposure["conversion_type"], conversion_type)
+        ).sort_by([(name, "ascending") for name in key])
+        for conversion_type in sorted(exposure["conversion_type"].unique().to_pylist())
+    }
+    features_of = {
+        conversion_type: tuple(
             Feature(str(channel), int(ordinal), float(decay_days), bool(is_baseline))
             for channel, ordinal, decay_days, is_baseline in zip(
                 *(part[name].to_pylist() for name in [*key, "is_baseline"]), strict=True
             )
         )
-        values, weights = _read_rows(events, conversion_type, features)
+        for conversion_type, part in exposures.items()
+    }
+    seen = None
+    if points is not None and point_touches is not None:
+        seen = _SeenTouches.of(point_touches, sorted(set().union(*features_of.values())))
+    read = {}
+    for conversion_type, features in features_of.items():
+        present = events.filter(pc.equal(events["conversion_type"], conversion_type))
+        moments = present.filter(pc.equal(present["channel"], BASELINE)).sort_by(
+            [("source", "ascending"), ("moment_id", "ascending")]
+        )
+        row = _row_of(present, moments)
+        if row.null_count:
+            raise ValueError(f"A person of type {conversion_type} is not at risk: no baseline row.")
         sample = None
-        if points is not None:
-            sample = PersonTimeSample(*_read_rows(points, conversion_type, features))
+        if points is not None and seen is not None:
+            part = points.filter(pc.equal(points["conversion_type"], conversion_type))
+            sample = seen.sample(part, features)
         read[conversion_type] = PersonTime(
             features=features,
-            exposure=part["exposure"].cast(pa.float64()).to_numpy(),
-            values=values,
-            weights=weights,
+            exposure=exposures[conversion_type]["exposure"].cast(pa.float64()).to_numpy(),
+            values=_heights(present, row.to_numpy(), len(moments), features),
+            weights=moments["weight"].cast(pa.float64()).to_numpy(),
             points=sample,
         )
     return read
 
 
-def _read_rows(
-    table: pa.Table, conversion_type: str, features: Sequence[Feature]
-) -> tuple[sparse.csr_array, FloatArray]:
-    """Arrange heights of features into a sparse array, and read the weights of its rows."""
-    present = table.filter(pc.equal(table["conversion_type"], conversion_type))
+@dataclass(frozen=True)
+class _SeenTouches:
+    """What is present at points, of all conversion types.
+
+    Attributes
+    ----------
+    keys
+        Shape (q,): keys of the points, sorted.
+    features
+        The p features of all conversion types.
+    values
+        Sparse, shape (q, p): the features of touches; nothing of the baseline.
+    weights
+        Shape (q,): person-days each point stands for.
+    """
+
+    keys: IntArray
+    features: tuple[Feature, ...]
+    values: sparse.csr_array
+    weights: FloatArray
+
+    @classmethod
+    def of(cls, point_touches: pa.Table, features: Sequence[Feature]) -> "_SeenTouches":
+        """Arrange them."""
+        is_baseline = pc.equal(point_touches["channel"], BASELINE)
+        points = point_touches.filter(is_baseline).sort_by("point_key")
+        touches = point_touches.filter(pc.invert(is_baseline))
+        keys = points["point_key"].to_numpy()
+        row = np.searchsorted(keys, touches["point_key"].to_numpy())
+        return cls(
+            keys=keys,
+            features=tuple(features),
+            values=_heights(touches, row, len(keys), features),
+            weights=points["weight"].cast(pa.float64()).to_numpy(),
+        )
+
+    def sample(self, points: pa.Table, features: Sequence[Feature]) -> PersonTimeSample:
+        """Give the points of one conversion type, with its features and its baseline."""
+        points = points.sort_by("point_key")
+        row = np.searchsorted(self.keys, points["point_key"].to_numpy())
+        place = {feature: index for index, feature in enumerate(self.features)}
+        seen = self.values[row]
+        touches = seen[:, [place[feature] for feature in features]]
+        own = {feature: index for index, feature in enumerate(features)}
+        at_risk = np.array(
+            [own.get(Feature(BASELINE, ordinal, 0.0, is_baseline=True), -1) for ordinal in (0, 1)]
+        )[points["is_repeat"].cast(pa.int64()).to_numpy()]
+        if touches.nnz < seen.nnz or (at_risk < 0).any():
+            raise ValueError("A point has a feature without exposure.")
+        baseline = sparse.csr_array(
+            (np.ones(len(row)), at_risk, np.arange(len(row) + 1)), shape=touches.shape
+        )
+        return PersonTimeSample(sparse.csr_array(touches + baseline), self.weights[row])
+
+
+def _heights(
+    present: pa.Table, row: IntArray, rows: int, features: Sequence[Feature]
+) -> sparse.csr_array:
+    """Arrange heights of features into a sparse array, of shape (rows, features)."""
     is_baseline = pc.equal(present["channel"], BASELINE)
-    moments = present.filter(is_baseline).sort_by(
-        [("source", "ascending"), ("moment_id", "ascending")]
-    )
-    row = _row_of(present, moments)
-    if row.null_count:
-        raise ValueError(f"A person of type {conversion_type} is not at risk: no baseline row.")
     channels, ordinals = present["channel"], present["ordinal"].to_numpy()
     heights = {
         float(name.removeprefix("left_")): present[name]
@@ -947,20 +1019,17 @@ def _read_rows(
         if name.startswith("left_")
     }
     heights[0.0] = pc.if_else(is_baseline, 1.0, None)
-    rows, columns, values = [], [], []
+    places, columns, values = [], [], []
     for decay_days, height in heights.items():
         (some,) = np.nonzero(height.is_valid().to_numpy())
         column = _column_of(channels.take(some), ordinals[some], decay_days, features)
         if (column < 0).any():
-            raise ValueError(f"A person of type {conversion_type} has a feature without exposure.")
-        rows.append(row.to_numpy()[some])
+            raise ValueError("A person has a feature without exposure.")
+        places.append(row[some])
         columns.append(column)
         values.append(height.take(some).cast(pa.float64()).to_numpy())
-    placed = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    return (
-        sparse.csr_array(placed, shape=(len(moments), len(features))),
-        moments["weight"].cast(pa.float64()).to_numpy(),
-    )
+    placed = (np.concatenate(values), (np.concatenate(places), np.concatenate(columns)))
+    return sparse.csr_array(placed, shape=(rows, len(features)))
 
 
 def _row_of(present: pa.Table, moments: pa.Table) -> pa.ChunkedArray:
@@ -1007,13 +1076,16 @@ these name is a channel) and diagnostic."""
 
 
 def attribute_person_time(
-    exposure: pa.Table, events: pa.Table, points: pa.Table | None = None
+    exposure: pa.Table,
+    events: pa.Table,
+    points: pa.Table | None = None,
+    point_touches: pa.Table | None = None,
 ) -> pa.Table:
     """Fit the hazard of each conversion type.
 
     Parameters
     ----------
-    exposure, events, points
+    exposure, events, points, point_touches
         See `read_person_time`.
 
     Returns
@@ -1022,7 +1094,7 @@ def attribute_person_time(
         Schema `RESULTS`, sorted. Channel totals add up to the conversions of the events.
     """
     rows: list[dict[str, object]] = []
-    for conversion_type, data in read_person_time(exposure, events, points).items():
+    for conversion_type, data in read_person_time(exposure, events, points, point_touches).items():
         fit = fit_hazard(data)
         of_touches_reach = NORMAL_97_5 * STD_ERROR_FACTOR * fit.of_touches_std_error
         rows += [

@@ -22,9 +22,10 @@
         }},
     ],
     'int_hazard_points': [
-        {'primary_key': {
-            'columns': ['conversion_type', 'source', 'moment_id', 'channel', 'ordinal']
-        }},
+        {'primary_key': {'columns': ['conversion_type', 'point_key']}},
+    ],
+    'int_hazard_point_touches': [
+        {'primary_key': {'columns': ['point_key', 'channel', 'ordinal']}},
         {'holds': {
             'expression':
                 "case when channel = '(baseline)' then weight > 0 else left_2 >= 0 and "

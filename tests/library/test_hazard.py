@@ -548,6 +548,56 @@ def test_tables_are_read_in_any_order() -> None:
     assert read.values[:, place].toarray() == pytest.approx(data.values.toarray())
 
 
+def test_points_show_each_conversion_type_its_own_features() -> None:
+    """Two types share point 1 and its touch; point 2, with a touch of b, is seen by calls alone."""
+    features = (
+        Feature(BASELINE, 0, 0.0, True),
+        Feature(BASELINE, 1, 0.0, True),
+        Feature("a", 1, 2.0, False),
+        Feature("b", 1, 2.0, False),
+    )
+    nothing = sparse.csr_array((0, len(features)))
+    calls = tables(PersonTime(features, np.ones(4), nothing, np.ones(0)), "call")[0]
+    bought = sparse.csr_array([[1.0, 0.0, 0.25]])
+    purchases, events = tables(PersonTime(features[:3], np.ones(3), bought, np.ones(1)))
+    points = pa.table(
+        {
+            "conversion_type": ["purchase", "call", "call"],
+            "point_key": [1, 2, 1],
+            "is_repeat": [False, False, True],
+        }
+    )
+    point_touches = pa.table(
+        {
+            "point_key": [2, 1, 1, 2],
+            "channel": ["b", BASELINE, "a", BASELINE],
+            "ordinal": [1, 0, 1, 0],
+            "left_2": [0.75, None, 0.5, None],
+            "weight": [None, 3.0, None, 4.0],
+        }
+    )
+    exposure = pa.concat_tables([purchases, calls])
+    read = read_person_time(exposure, events, points, point_touches)
+    samples = {name: data.points for name, data in read.items()}
+
+    assert samples["call"] is not None
+    np.testing.assert_array_equal(
+        samples["call"].values.toarray(), [[0, 1, 0.5, 0], [1, 0, 0, 0.75]]
+    )
+    np.testing.assert_array_equal(samples["call"].weights, [3, 4])
+    assert samples["purchase"] is not None
+    np.testing.assert_array_equal(samples["purchase"].values.toarray(), [[1, 0, 0.5]])
+
+    for lost in ("a", BASELINE):
+        without = exposure.filter(
+            pc.invert(
+                pc.and_(pc.equal(exposure["channel"], lost), pc.equal(exposure["ordinal"], 1))
+            )
+        )
+        with pytest.raises(ValueError, match="has a feature without exposure"):
+            read_person_time(without, events.slice(0, 0), points, point_touches)
+
+
 def test_results_are_a_long_table_that_adds_up() -> None:
     events, _ = market(4, {"a": 0.10}, people=300)
     data = counted(events)

@@ -149,6 +149,7 @@ NOT_NEEDED = (
     "path_credit_weights",
     "int_hazard_events",
     "int_hazard_points",
+    "int_hazard_point_touches",
     "int_hazard_exposure",
     "int_hazard_touch_pairs",
     "hazard",

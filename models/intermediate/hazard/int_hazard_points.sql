@@ -1,7 +1,6 @@
--- grain: one row per sampled moment of a person at risk, conversion type and channel and ordinal
--- present at it, (baseline) among them. weight, on the row of the baseline, is the person-days that
--- a moment stands for: moments are denser after touches, where the hazard changes, and stand for
--- less there.
+-- grain: one row per sampled moment of a person at risk and conversion type. Moments are denser
+-- after touches, where the hazard changes. Conversion types that look back as far from a moment
+-- share its point_key: they see the same touches (int_hazard_point_touches).
 {%- set effect_decays = hazard_decays() | rejectattr('is_interest') | list %}
 
 with touches as (
@@ -15,12 +14,6 @@ touched_persons as (
 
     select * from {{ ref('int_touched_persons') }}
     where {{ is_computed('hazard') }}
-
-),
-
-channels as (
-
-    select * from {{ ref('int_channels') }}
 
 ),
 
@@ -88,7 +81,8 @@ person_moments as (
     -- before anything is hashed.
     select
         people.person_key,
-        concat('p', draws.draw, '/', people.person_key) as moment_id,
+        people.person_key as drawn_key,
+        draws.draw,
         {{ uniform_hash('time', ['draws.draw', 'people.person_key']) }}
         * people.days_at_risk as days_after,
         people.begins_at as starts_at
@@ -124,7 +118,7 @@ touch_draws as (
 
     select
         touches.person_key,
-        concat('t', touches.touchpoint_key) as moment_id,
+        touches.touchpoint_key,
         {{ uniform_hash('time', ['touches.touchpoint_key']) }} as u_time,
         {{ uniform_hash('life', ['touches.touchpoint_key']) }} as u_life,
         touches.touched_at
@@ -144,7 +138,8 @@ touch_moments as (
     -- After a touch, as long as an effect may last.
     select
         person_key,
-        moment_id,
+        touchpoint_key as drawn_key,
+        -1 as draw,
         -ln(1.0 - u_time) * case
             {%- for decay in effect_decays %}
             when u_life < {{ loop.index }}.0 / {{ loop.length }} then {{ decay.days }}
@@ -168,7 +163,8 @@ moments as (
     select
         people.source,
         people.person_key,
-        sampled.moment_id,
+        sampled.drawn_key,
+        sampled.draw,
         people.moments_per_touch,
         least(people.moments_per_person, 20.0) / people.days_at_risk as moments_per_day,
         {{ days_later('sampled.starts_at', 'sampled.days_after') }} as happened_at,
@@ -182,7 +178,9 @@ moments as (
 
 within_time as (
 
-    select *
+    select
+        *,
+        row_number() over (order by draw, drawn_key) as moment_number
     from moments
     where happened_at >= begins_at and happened_at < ends_at
 
@@ -191,7 +189,7 @@ within_time as (
 last_conversions as (
 
     select
-        within_time.moment_id,
+        within_time.moment_number,
         conversions.conversion_type,
         max(conversions.converted_at) as last_converted_at
     from within_time
@@ -199,7 +197,7 @@ last_conversions as (
         on
             within_time.person_key = conversions.person_key
             and within_time.happened_at > conversions.converted_at
-    group by within_time.moment_id, conversions.conversion_type
+    group by within_time.moment_number, conversions.conversion_type
 
 ),
 
@@ -208,7 +206,7 @@ at_risk as (
     select
         within_time.source,
         within_time.person_key,
-        within_time.moment_id,
+        within_time.moment_number,
         within_time.happened_at,
         within_time.moments_per_day,
         within_time.moments_per_touch,
@@ -223,114 +221,24 @@ at_risk as (
         on within_time.source = conversion_types.source
     left join last_conversions
         on
-            within_time.moment_id = last_conversions.moment_id
+            within_time.moment_number = last_conversions.moment_number
             and conversion_types.conversion_type = last_conversions.conversion_type
-
-),
-
-windows as (
-
-    -- Conversion types that look back as far share what they see.
-    select distinct
-        person_key,
-        moment_id,
-        happened_at,
-        moments_per_day,
-        moments_per_touch,
-        window_opens_at
-    from at_risk
-
-),
-
-aged as (
-
-    select
-        windows.moment_id,
-        windows.window_opens_at,
-        windows.moments_per_day,
-        windows.moments_per_touch,
-        touches.channel_key,
-        touches.ordinal,
-        {{ days_between('touches.touched_at', 'windows.happened_at') }} as age_days,
-        touches.touched_at >= windows.window_opens_at as is_present
-    from windows
-    inner join touches
-        on
-            windows.person_key = touches.person_key
-            and windows.happened_at >= touches.touched_at
-
-),
-
-weighted as (
-
-    -- A moment stands for as many person-days as there are days per moment at its place.
-    select
-        moment_id,
-        window_opens_at,
-        1.0 / (
-            moments_per_day + moments_per_touch * (
-                {%- for decay in effect_decays %}
-                {{ '+ ' if not loop.first -}}
-                {{ exact_sum(faded('age_days', decay.days)) }} / {{ decay.days * loop.length }}.0
-                {%- endfor %}
-            )
-        ) as weight
-    from aged
-    group by moment_id, window_opens_at, moments_per_day, moments_per_touch
-
-),
-
-faded as (
-
-    select
-        moment_id,
-        window_opens_at,
-        channel_key,
-        {%- for decay in hazard_decays() %}
-        {{ exact_sum(faded('age_days', decay.days)) }} as left_{{ decay.days }},
-        {%- endfor %}
-        ordinal
-    from aged
-    where is_present
-    group by moment_id, window_opens_at, channel_key, ordinal
 
 ),
 
 final as (
 
     select
-        at_risk.source,
-        at_risk.moment_id,
-        at_risk.conversion_type,
-        channels.channel,
-        {%- for decay in hazard_decays() %}
-        faded.left_{{ decay.days }},
-        {%- endfor %}
-        cast(faded.ordinal as integer) as ordinal,
-        cast(null as double) as weight
+        source,
+        conversion_type,
+        person_key,
+        happened_at,
+        window_opens_at,
+        is_repeat,
+        moments_per_day,
+        moments_per_touch,
+        dense_rank() over (order by moment_number, window_opens_at) as point_key
     from at_risk
-    inner join faded
-        on
-            at_risk.moment_id = faded.moment_id
-            and at_risk.window_opens_at = faded.window_opens_at
-    inner join channels
-        on faded.channel_key = channels.channel_key
-    union all
-    select
-        at_risk.source,
-        at_risk.moment_id,
-        at_risk.conversion_type,
-        '(baseline)' as channel,
-        {%- for decay in hazard_decays() %}
-        cast(null as double) as left_{{ decay.days }},
-        {%- endfor %}
-        case when at_risk.is_repeat then 1 else 0 end as ordinal,
-        cast(weighted.weight as double) as weight
-    from at_risk
-    inner join weighted
-        on
-            at_risk.moment_id = weighted.moment_id
-            and at_risk.window_opens_at = weighted.window_opens_at
 
 )
 
