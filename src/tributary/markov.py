@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 from scipy.sparse import csgraph
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 START = "(start)"
 CONVERSION = "(conversion)"
@@ -885,7 +885,7 @@ def attribute_transitions(table: pa.Table, order: int | None = None) -> pa.Table
                 error = abs(total) * _share_errors(
                     split_by, removal.gains[kind], removal.influences[kind]
                 )
-            reach = error * student_t.ppf((1 + CONFIDENCE) / 2, max(steps.group_count - 1, 1))
+            reach = error * stdtrit(max(steps.group_count - 1, 1), (1 + CONFIDENCE) / 2)
             lowest, highest = min(0.0, total), max(0.0, total)
             columns |= {
                 name: credit,
