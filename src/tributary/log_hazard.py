@@ -33,6 +33,9 @@ NODES = 6
 
 MAX_LOG_HAZARD = 50.0
 
+ROWS_PER_BLOCK = 2_048
+"""So many rows of a design stay in the processor's cache while they are squared."""
+
 
 @dataclass(frozen=True)
 class LogFit:
@@ -126,7 +129,7 @@ def fit_log_link(
     mass = expected(coefficients)
     best = height(coefficients, mass)
     for _ in range(max_steps):
-        information = point_design.T @ (point_design * mass[:, None]) + np.diag(penalty)
+        information = _weighted_squares(point_design, mass) + np.diag(penalty)
         slope = gained - point_design.T @ mass - penalty * coefficients
         step = np.linalg.solve(information, slope)
         reached, length = best, 1.0
@@ -143,8 +146,17 @@ def fit_log_link(
         coefficients, mass = candidate, candidate_mass
         if gain < 1e-6:
             break
-    information = point_design.T @ (point_design * mass[:, None]) + np.diag(penalty)
+    information = _weighted_squares(point_design, mass) + np.diag(penalty)
     return LogFit(coefficients, information)
+
+
+def _weighted_squares(design: FloatArray, weights: FloatArray) -> FloatArray:
+    """Sum over rows of weight x row x row', shape (r, r)."""
+    squares = np.zeros((design.shape[1], design.shape[1]))
+    for start in range(0, len(design), ROWS_PER_BLOCK):
+        block = design[start : start + ROWS_PER_BLOCK]
+        squares += block.T @ (block * weights[start : start + ROWS_PER_BLOCK, None])
+    return squares
 
 
 def shapley_shares(log_factors: FloatArray) -> FloatArray:
