@@ -16,8 +16,20 @@ entity_persons as (
 final as (
 
     select
-        touchpoints.*,
-        coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id
+        touchpoints.source,
+        touchpoints.touchpoint_key,
+        touchpoints.touchpoint_id,
+        touchpoints.touchpoint_type,
+        touchpoints.entity,
+        touchpoints.entity_key,
+        coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id,
+        touchpoints.campaign,
+        touchpoints.channel,
+        touchpoints.touched_at,
+        touchpoints.holder_engagement,
+        touchpoints.closer_engagement,
+        touchpoints.impression_interaction,
+        touchpoints.traffic
     from touchpoints
     left join entity_persons
         on

@@ -1,5 +1,5 @@
--- grain: one row per source and touchpoint, as the source names it: a session, a call, a form fill or
--- what referred a customer. A view: names are joined by touchpoint_key where few rows need them.
+-- grain: one row per source and touchpoint, as the source names it: a session, a call, a form
+-- fill or the referral of a customer. A view: names are joined by touchpoint_key where few need them.
 {{ config(materialized='view') }}
 
 with sessions as (

@@ -1,5 +1,5 @@
--- grain: one row per source, entity and id that more than one usable row has. session_key stands for
--- the id where sessions are looked up, of which there are many.
+-- grain: one row per source, entity and id that more than one usable row has. session_key stands
+-- for the id where sessions are looked up, of which there are many.
 {%- set entities_but_sessions = entities().items() | rejectattr(0, 'equalto', 'sessions') %}
 
 with sessions as (
