@@ -1,5 +1,5 @@
 -- grain: one row per source and touchpoint, as the source names it: a session, a call, a form
--- fill or the referral of a customer. A view: names are joined by touchpoint_key where few need them.
+-- fill or the referral of a customer. A view: few rows need their names, and join touchpoint_key.
 {{ config(materialized='view') }}
 
 with sessions as (
