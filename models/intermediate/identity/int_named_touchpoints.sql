@@ -22,14 +22,14 @@ final as (
         touchpoints.touchpoint_type,
         touchpoints.entity,
         touchpoints.entity_key,
-        coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id,
         touchpoints.campaign,
         touchpoints.channel,
         touchpoints.touched_at,
         touchpoints.holder_engagement,
         touchpoints.closer_engagement,
         touchpoints.impression_interaction,
-        touchpoints.traffic
+        touchpoints.traffic,
+        coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id
     from touchpoints
     left join entity_persons
         on
