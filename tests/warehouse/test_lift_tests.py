@@ -27,7 +27,7 @@ def stage(folder: Path) -> Build:
         folder,
         "build",
         "--select",
-        "stg_files__experiments",
+        "path:models/staging/files",
         variables=f"{{sources: [files], files_path: {folder / 'input'}}}",
     )
 

@@ -196,7 +196,7 @@ def test_report_is_of_what_is_published_until_asked_otherwise(built: Build, tmp_
     shutil.copy(built.warehouse, warehouse)
     results = read_results(built.warehouse.parent / "target")
     assert results.tests.keys() == {"pass", "warn"}
-    assert results.tests["pass"] > 100
+    assert results.tests["pass"] > 50
     # One of three sessions cannot be used.
     assert results.warned == ("assert_rejected_share_does_not_warn",)
     publish(warehouse, tmp_path, "one", results.marts, {}, runs_table([]))
