@@ -1,4 +1,5 @@
 import csv
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -31,6 +32,7 @@ from tributary.benchmarks.build_speed import (
     growth,
     node_costs,
     parsed_sizes,
+    peer_costs,
     stage_costs,
     stage_of,
 )
@@ -283,6 +285,20 @@ def test_credits_of_the_floor_and_of_pandas_agree_with_the_journeys(
     assert linear == pytest.approx(expected)
     assert len(linear) > 10
     assert measure(PANDAS, scratch)["credits"] == pytest.approx(expected)
+
+
+def test_journeys_that_are_too_long_as_texts_for_the_peers_end_no_benchmark(
+    files: Path, floors: tuple[list[FloorCost], Path], tmp_path: Path
+) -> None:
+    shutil.copy(floors[1] / "floors.duckdb", tmp_path)
+    plan = Plan(sizes=(400,), memory_limit="1MB")
+
+    costs = list(peer_costs(plan, files, tmp_path, lambda text: None))
+
+    assert {each.candidate.package for each in costs} >= {"pandas", "ChannelAttribution"}
+    assert {each.failure for each in costs} == {
+        "its input, journeys as texts, does not fit into 1MB"
+    }
 
 
 def test_the_peers_get_every_touch_of_the_journeys(

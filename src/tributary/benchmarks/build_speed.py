@@ -312,8 +312,7 @@ def run(
             peers: tuple[PeerCost, ...] = ()
             if plan.peer_seconds:
                 tell(f"{size:,} touchpoints: path strings for the peers")
-                write_journeys(files, beside, settings)
-                peers = tuple(_peer_costs(plan, beside, tell))
+                peers = tuple(peer_costs(plan, files, beside, tell))
             _emptied(beside)  # The build may need the disk.
             tell(f"{size:,} touchpoints: dbt build")
             warehouse = scratch / "benchmark.duckdb"
@@ -341,8 +340,28 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _peer_costs(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Iterator[PeerCost]:
-    """Measure the packages that are installed."""
+def peer_costs(
+    plan: Plan, files: Path, folder: Path, tell: Callable[[str], None]
+) -> Iterator[PeerCost]:
+    """Measure the packages that are installed, on the journeys that the floors have made.
+
+    Parameters
+    ----------
+    plan
+        What is measured.
+    files
+        Folder of the raw files.
+    folder
+        That of the floors' tables.
+    tell
+        Called with what is being done.
+    """
+    try:
+        write_journeys(files, folder, _duckdb_settings(plan))
+    except duckdb.OutOfMemoryException:
+        reason = f"its input, journeys as texts, does not fit into {plan.memory_limit}"
+        yield from (PeerCost(candidate, failure=reason) for candidate in ALL_CANDIDATES)
+        return
     for place, candidate in enumerate(ALL_CANDIDATES):
         tell(f"peers: {candidate.package}, {candidate.model}")
         answer = answer_of(place, folder, plan.peer_seconds, plan.peer_bytes)
