@@ -45,9 +45,7 @@ without_channel as (
         touchpoint_type,
         touched_at
     from touchpoints_unioned
-    where
-        (channel is null or channel = '(unknown)')
-        and touchpoint_type != 'referral'
+    where channel is null or channel = '(unknown)'
 
 ),
 
