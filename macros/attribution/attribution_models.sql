@@ -61,6 +61,17 @@
     {{ return(credit_tables().values() | sum(start=[]) + ['ensemble']) }}
 {% endmacro %}
 
+{#- The models that the ensemble is the mean of, as the seed weighs them. -#}
+{% macro ensemble_members() %}
+    {% set members = [] %}
+    {% for row in seed_rows(
+        'attribution_models', ['attribution_model', 'is_enabled', 'ensemble_weight']
+    ) if row.is_enabled and row.ensemble_weight %}
+        {% do members.append(row.attribution_model) %}
+    {% endfor %}
+    {{ return(members) }}
+{% endmacro %}
+
 {#-
   What results of an attribution model are made from, beside its own fit. Recommendations ask the
   calibration which channels look confounded, whatever model they rest on.

@@ -1,10 +1,11 @@
 -- Every attributed conversion has, under every enabled model, one credit in [0, 1] for each of its
 -- touchpoints; they add up to 1, and what they are worth to its revenue, to the cent. No other
 -- conversion has credits. Each table is read once and wide: as many touchpoints as the journey has,
--- whose keys add up to the same, are those of the journey.
+-- whose keys, channels and days have hashes that add up to the same, are those of the journey.
 {%- set tables = dict(credit_tables(), int_ensemble_credits=['ensemble']) %}
 {%- set models_with_baseline = baseline_models() + ['ensemble'] %}
 {%- set computed = computed_models() %}
+{%- set touch = ['touchpoint_key', 'channel_key', 'touch_date'] %}
 
 with conversions as (
 
@@ -42,7 +43,8 @@ journeys as (
 
     select
         conversion_key,
-        sum(touchpoint_key) as touchpoint_keys
+        sum(touchpoint_key) as touchpoint_keys,
+        sum({{ row_hash([touch[0], touch[1], 'cast(touched_at as date)']) }}) as touch_hashes
     from journey_touchpoints
     group by conversion_key
 
@@ -56,6 +58,7 @@ expected as (
         conversions.conversion_id,
         conversions.touchpoint_count,
         journeys.touchpoint_keys,
+        journeys.touch_hashes,
         conversions.revenue,
         journey_windows.revenue as revenue_of_credits
     from conversions
@@ -105,7 +108,11 @@ baselines as (
         sum({{ model }}) as {{ model }},
         count(case when {{ model }} between -1e-9 and 1 + 1e-9 then 1 end) as {{ model }}_count,
         {%- endfor %}
+        {%- if table == 'int_ensemble_credits' %}
         sum(touchpoint_key) as touchpoint_keys
+        {%- else %}
+        sum({{ row_hash(touch) }}) as touch_hashes
+        {%- endif %}
     from {{ ref(table) }}
     where touchpoint_key is distinct from {{ baseline_key() }}
     group by conversion_key
@@ -129,7 +136,11 @@ baselines as (
         credited.{{ model }}_count,
         {%- endfor %}
         coalesce(expected.conversion_key, credited.conversion_key) as conversion_key,
+        {%- if table == 'int_ensemble_credits' %}
         expected.touchpoint_keys = credited.touchpoint_keys as is_of_the_journey
+        {%- else %}
+        expected.touch_hashes = credited.touch_hashes as is_of_the_journey
+        {%- endif %}
     from expected
     full outer join {{ table }}_added_up as credited
         on expected.conversion_key = credited.conversion_key

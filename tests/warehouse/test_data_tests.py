@@ -24,6 +24,9 @@ TAMPERING = {
         f"update intermediate.int_rule_based_credits set conversion_key = null where {FIRST}",
         "update intermediate.int_rule_based_credits set touchpoint_key = touchpoint_key + 1 "
         f"where {FIRST}",
+        "update intermediate.int_rule_based_credits set channel_key = channel_key + 1 "
+        f"where {FIRST}",
+        "update intermediate.int_ihc_credits set touch_date = touch_date + 1",
         "insert into intermediate.int_rule_based_credits by name "
         f"select 0 as linear, {UNTOUCHED} as conversion_key, 1 as touchpoint_key",
         f"delete from intermediate.int_ihc_credits where {FIRST}",

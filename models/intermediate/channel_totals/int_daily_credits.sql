@@ -1,24 +1,30 @@
 -- grain: one row per date of the touchpoint (of the conversion for the (baseline)), enabled
 -- attribution model, conversion type, revenue center and channel credited, (baseline) among them.
 -- conversions and revenue are additive within one model.
-{%- set tables = dict(credit_tables(), int_ensemble_credits=['ensemble']) %}
-{%- set cell = 'date, conversion_type, revenue_center, channel' %}
+{%- set tables = credit_tables() %}
+{%- set cell = 'date, conversion_type, revenue_center, channel_key' %}
 
-with journey_touchpoints as (
+with journey_windows as (
 
-    select * from {{ ref('int_journey_touchpoints') }}
+    select
+        conversion_key,
+        conversion_type,
+        converted_at,
+        cast(revenue as double) as revenue,
+        coalesce(revenue_center, '(none)') as revenue_center
+    from {{ ref('int_journey_windows') }}
 
 ),
 
-journey_windows as (
+channels as (
 
-    select * from {{ ref('int_journey_windows') }}
+    select * from {{ ref('int_channels') }}
 
 ),
 
-ensemble_credits as (
+baseline_credits as (
 
-    select * from {{ ref('int_ensemble_credits') }}
+    select * from {{ ref('int_baseline_credits') }}
 
 ),
 
@@ -29,63 +35,35 @@ enabled_models as (
 
 ),
 
-touches as (
-
-    select
-        journey_touchpoints.conversion_key,
-        journey_touchpoints.touchpoint_key,
-        journey_touchpoints.conversion_type,
-        journey_touchpoints.channel,
-        cast(journey_windows.revenue as double) as revenue,
-        cast(journey_touchpoints.touched_at as date) as date,
-        coalesce(journey_windows.revenue_center, '(none)') as revenue_center
-    from journey_touchpoints
-    inner join journey_windows
-        on journey_touchpoints.conversion_key = journey_windows.conversion_key
-
-),
-
 -- A table's models are added up side by side, and only then become rows.
 {% for table, models in tables.items() %}
 {{ table }}_added_up as (
 
     select
-        {{ cell }},
+        credits.touch_date as date,
+        journey_windows.conversion_type,
+        journey_windows.revenue_center,
         {%- for model in models %}
         {{ exact_sum_of_parts('credits.' ~ model) }} as {{ model }}_conversions,
-        sum(credits.{{ model }} * touches.revenue) as {{ model }}_revenue
-        {%- if not loop.last %},{% endif %}
+        sum(credits.{{ model }} * journey_windows.revenue) as {{ model }}_revenue,
         {%- endfor %}
+        credits.channel_key
     from {{ ref(table) }} as credits
-    inner join touches
-        on
-            credits.conversion_key = touches.conversion_key
-            and credits.touchpoint_key = touches.touchpoint_key
-    group by {{ cell }}
+    inner join journey_windows
+        on credits.conversion_key = journey_windows.conversion_key
+    group by
+        credits.touch_date,
+        journey_windows.conversion_type,
+        journey_windows.revenue_center,
+        credits.channel_key
 
 ),
 
 {% endfor %}
-baseline_credits as (
-
-    select
-        conversion_key,
-        attribution_model,
-        credit
-    from {{ ref('int_baseline_credits') }}
-    union all
-    select
-        conversion_key,
-        'ensemble' as attribution_model,
-        ensemble as credit
-    from ensemble_credits
-    where touchpoint_key = {{ baseline_key() }}
-
-),
-
-added_up as (
+touchpoints_added_up as (
 
     {% for table, models in tables.items() %}
+    {% set is_last = loop.last %}
     {% for model in models %}
     select
         {{ cell }},
@@ -93,25 +71,76 @@ added_up as (
         {{ model }}_conversions as conversions,
         {{ model }}_revenue as revenue
     from {{ table }}_added_up
+    {% if not (loop.last and is_last) %}union all{% endif %}
+    {% endfor %}
+    {% endfor %}
+
+),
+
+members_added_up as (
+
+    select
+        touchpoints_added_up.date,
+        touchpoints_added_up.conversion_type,
+        touchpoints_added_up.revenue_center,
+        channels.channel,
+        touchpoints_added_up.attribution_model,
+        touchpoints_added_up.conversions,
+        touchpoints_added_up.revenue
+    from touchpoints_added_up
+    inner join channels
+        on touchpoints_added_up.channel_key = channels.channel_key
     union all
-    {% endfor %}
-    {% endfor %}
     select
         cast(journey_windows.converted_at as date) as date,
         journey_windows.conversion_type,
-        coalesce(journey_windows.revenue_center, '(none)') as revenue_center,
+        journey_windows.revenue_center,
         '(baseline)' as channel,
         baseline_credits.attribution_model,
         {{ exact_sum_of_parts('baseline_credits.credit') }} as conversions,
-        sum(baseline_credits.credit * cast(journey_windows.revenue as double)) as revenue
+        sum(baseline_credits.credit * journey_windows.revenue) as revenue
     from baseline_credits
     inner join journey_windows
         on baseline_credits.conversion_key = journey_windows.conversion_key
     group by
         cast(journey_windows.converted_at as date),
         journey_windows.conversion_type,
-        coalesce(journey_windows.revenue_center, '(none)'),
+        journey_windows.revenue_center,
         baseline_credits.attribution_model
+
+),
+
+members as (
+
+    select
+        attribution_model,
+        ensemble_weight / sum(ensemble_weight) over () as weight
+    from enabled_models
+    where ensemble_weight > 0
+
+),
+
+added_up as (
+
+    -- The ensemble is a weighted mean of each credit, and so of their sums.
+    select * from members_added_up
+    union all
+    select
+        members_added_up.date,
+        members_added_up.conversion_type,
+        members_added_up.revenue_center,
+        members_added_up.channel,
+        'ensemble' as attribution_model,
+        {{ exact_sum('members.weight * members_added_up.conversions') }} as conversions,
+        {{ exact_sum('members.weight * members_added_up.revenue') }} as revenue
+    from members_added_up
+    inner join members
+        on members_added_up.attribution_model = members.attribution_model
+    group by
+        members_added_up.date,
+        members_added_up.conversion_type,
+        members_added_up.revenue_center,
+        members_added_up.channel
 
 ),
 

@@ -34,6 +34,8 @@ counted as (
         touchpoint_key,
         conversion_type,
         channel,
+        channel_key,
+        cast(touched_at as date) as touch_date,
         journey_length,
         count(*) over (partition by conversion_key, channel_key) as touches_of_channel
     from journey_touchpoints
@@ -47,6 +49,8 @@ weighted as (
     select
         counted.conversion_key,
         counted.touchpoint_key,
+        counted.channel_key,
+        counted.touch_date,
         counted.journey_length,
         {%- for model in models %}
         channel_weights.{{ model }} / counted.touches_of_channel as {{ model }}_weight,
@@ -70,6 +74,8 @@ final as (
     select
         conversion_key,
         touchpoint_key,
+        channel_key,
+        touch_date,
         {%- for model in models %}
         {{ share_of_journey(model ~ '_weight', model ~ '_baseline_weight')
             if model in computed else 'cast(null as double)' }} as {{ model }},

@@ -102,6 +102,8 @@ multiplied as (
         memberships.conversion_key,
         memberships.touchpoint_key,
         memberships.person_key,
+        memberships.channel_key,
+        memberships.touch_date,
         memberships.initializer_membership
         * coalesce(channel_factors.initializer_factor, 1) as initializer_membership,
         memberships.holder_membership
@@ -137,7 +139,9 @@ phases as (
             multiplied.{{ phase }}_membership / nullif(membership_totals.{{ phase }}_total, 0), 0
         ) as {{ phase }},
         {% endfor %}
-        multiplied.person_key
+        multiplied.person_key,
+        multiplied.channel_key,
+        multiplied.touch_date
     from multiplied
     inner join membership_totals
         on multiplied.conversion_key = membership_totals.conversion_key
@@ -150,6 +154,8 @@ chosen as (
         phases.conversion_key,
         phases.touchpoint_key,
         phases.person_key,
+        phases.channel_key,
+        phases.touch_date,
         answers.ihc as service_ihc,
         coalesce(answers.initializer, phases.initializer) as initializer,
         coalesce(answers.holder, phases.holder) as holder,
@@ -205,6 +211,8 @@ final as (
         touch_weights.conversion_key,
         touch_weights.touchpoint_key,
         touch_weights.person_key,
+        touch_weights.channel_key,
+        touch_weights.touch_date,
         touch_weights.is_from_service,
         touch_weights.initializer,
         touch_weights.holder,

@@ -63,6 +63,8 @@ timed as (
         touchpoint_key,
         person_key,
         channel,
+        channel_key,
+        cast(touched_at as date) as touch_date,
         touch_number,
         case when holder_engagement then 1.0 else 0.0 end as is_holding,
         case
@@ -106,6 +108,8 @@ on_curves as (
         hourly.touchpoint_key,
         hourly.person_key,
         hourly.channel,
+        hourly.channel_key,
+        hourly.touch_date,
         hourly.is_holding,
         cast(
             case
@@ -167,6 +171,8 @@ final as (
         touchpoint_key,
         person_key,
         channel,
+        channel_key,
+        touch_date,
         initializer_membership,
         cast(
             is_holding * (

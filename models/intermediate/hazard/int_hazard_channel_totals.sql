@@ -6,9 +6,9 @@ with credits as (
 
 ),
 
-journey_touchpoints as (
+channels as (
 
-    select * from {{ ref('int_journey_touchpoints') }}
+    select * from {{ ref('int_channels') }}
 
 ),
 
@@ -25,34 +25,37 @@ results as (
 
 ),
 
+baselines as (
+
+    select
+        conversion_key,
+        max(baseline_share) as credit
+    from credits
+    group by conversion_key
+
+),
+
 credited as (
 
     select
-        journey_touchpoints.conversion_type,
-        journey_touchpoints.channel,
+        journey_windows.conversion_type,
+        channels.channel,
         credits.hazard as credit,
         credits.hazard * journey_windows.revenue as credited_revenue
     from credits
-    inner join journey_touchpoints
-        on
-            credits.conversion_key = journey_touchpoints.conversion_key
-            and credits.touchpoint_key = journey_touchpoints.touchpoint_key
+    inner join channels
+        on credits.channel_key = channels.channel_key
     inner join journey_windows
         on credits.conversion_key = journey_windows.conversion_key
     union all
     select
-        journey_touchpoints.conversion_type,
+        journey_windows.conversion_type,
         '(baseline)' as channel,
-        credits.baseline_share as credit,
-        credits.baseline_share * journey_windows.revenue as credited_revenue
-    from credits
-    inner join journey_touchpoints
-        on
-            credits.conversion_key = journey_touchpoints.conversion_key
-            and credits.touchpoint_key = journey_touchpoints.touchpoint_key
+        baselines.credit,
+        baselines.credit * journey_windows.revenue as credited_revenue
+    from baselines
     inner join journey_windows
-        on credits.conversion_key = journey_windows.conversion_key
-    where journey_touchpoints.touch_number = 1
+        on baselines.conversion_key = journey_windows.conversion_key
 
 ),
 

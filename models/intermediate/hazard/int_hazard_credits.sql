@@ -85,6 +85,7 @@ aged as (
         journey_touchpoints.journey_length,
         journey_touchpoints.channel_key,
         journey_touchpoints.ordinal,
+        cast(journey_touchpoints.touched_at as date) as touch_date,
         case when journey_windows.previous_converted_at is null then 0 else 1 end as risk_ordinal,
         {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
             as age_days
@@ -101,6 +102,7 @@ faded as (
         aged.touchpoint_key,
         aged.journey_length,
         aged.channel_key,
+        aged.touch_date,
         links.is_log_link,
         per_feature.is_behaviour,
         {%- for decay in hazard_decays() %}
@@ -130,6 +132,8 @@ hazards as (
     select
         conversion_key,
         touchpoint_key,
+        channel_key,
+        touch_date,
         journey_length,
         case when is_behaviour then 0.0 else 1.0 end * (
             0.0
@@ -158,6 +162,7 @@ of_touches as (
         touchpoint_key,
         journey_length,
         channel_key,
+        touch_date,
         is_behaviour,
         {%- for decay in hazard_decays() if not decay.is_interest %}
         coefficient_{{ decay.days }},
@@ -238,6 +243,7 @@ touch_shares as (
         conversion_key,
         touchpoint_key,
         channel_key,
+        touch_date,
         journey_length,
         coalesce(
             touch_weight / nullif(
@@ -254,6 +260,8 @@ shares as (
     select
         conversion_key,
         touchpoint_key,
+        channel_key,
+        touch_date,
         journey_length,
         coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard,
         coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as removal_share
@@ -262,6 +270,8 @@ shares as (
     select
         touch_shares.conversion_key,
         touch_shares.touchpoint_key,
+        touch_shares.channel_key,
+        touch_shares.touch_date,
         touch_shares.journey_length,
         channel_shares.channel_share * touch_shares.touch_share as hazard,
         channel_shares.channel_removal * touch_shares.touch_share as removal_share
@@ -288,6 +298,8 @@ final as (
     select
         conversion_key,
         touchpoint_key,
+        channel_key,
+        touch_date,
         hazard,
         removal_share,
         1.0 - caused as baseline_share,

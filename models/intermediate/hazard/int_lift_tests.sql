@@ -54,9 +54,15 @@ credits as (
 
 ),
 
-journey_touchpoints as (
+channels as (
 
-    select * from {{ ref('int_journey_touchpoints') }}
+    select * from {{ ref('int_channels') }}
+
+),
+
+journey_windows as (
+
+    select * from {{ ref('int_journey_windows') }}
 
 ),
 
@@ -69,19 +75,19 @@ prompts as (
 removed as (
 
     select
-        journey_touchpoints.conversion_type,
-        journey_touchpoints.channel,
-        cast(journey_touchpoints.converted_at as date) as converted_on,
+        journey_windows.conversion_type,
+        channels.channel,
+        cast(journey_windows.converted_at as date) as converted_on,
         sum(credits.removal_share) as conversions
     from credits
-    inner join journey_touchpoints
-        on
-            credits.conversion_key = journey_touchpoints.conversion_key
-            and credits.touchpoint_key = journey_touchpoints.touchpoint_key
+    inner join channels
+        on credits.channel_key = channels.channel_key
+    inner join journey_windows
+        on credits.conversion_key = journey_windows.conversion_key
     group by
-        journey_touchpoints.conversion_type,
-        journey_touchpoints.channel,
-        cast(journey_touchpoints.converted_at as date)
+        journey_windows.conversion_type,
+        channels.channel,
+        cast(journey_windows.converted_at as date)
 
 ),
 

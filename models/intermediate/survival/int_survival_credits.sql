@@ -18,6 +18,8 @@ hazards as (
     select
         journey_touchpoints.conversion_key,
         journey_touchpoints.touchpoint_key,
+        journey_touchpoints.channel_key,
+        cast(journey_touchpoints.touched_at as date) as touch_date,
         journey_touchpoints.journey_length,
         ln(nullif(coefficients.beta, 0)) + ln(coefficients.omega) - coefficients.omega
         * {{ days_between('journey_touchpoints.touched_at', 'journey_touchpoints.converted_at') }}
@@ -37,6 +39,8 @@ weighted as (
     select
         conversion_key,
         touchpoint_key,
+        channel_key,
+        touch_date,
         journey_length,
         case
             when log_hazard - max(log_hazard) over (partition by conversion_key) > -27.0
@@ -52,6 +56,8 @@ final as (
     select
         conversion_key,
         touchpoint_key,
+        channel_key,
+        touch_date,
         {{ share_of_journey('hazard') }} as survival
     from weighted
 

@@ -8,9 +8,15 @@ with channel_attribution as (
 
 ),
 
-journey_touchpoints as (
+channels as (
 
-    select * from {{ ref('int_journey_touchpoints') }}
+    select * from {{ ref('int_channels') }}
+
+),
+
+journey_windows as (
+
+    select * from {{ ref('int_journey_windows') }}
 
 ),
 
@@ -23,20 +29,20 @@ ihc_credits as (
 phases as (
 
     select
-        journey_touchpoints.conversion_type,
-        journey_touchpoints.channel,
+        journey_windows.conversion_type,
+        channels.channel,
         sum(ihc_credits.initializer) as initializer,
         sum(ihc_credits.holder) as holder,
         sum(ihc_credits.closer) as closer,
         sum(ihc_credits.initializer_credit) as initializer_credit,
         sum(ihc_credits.holder_credit) as holder_credit,
         sum(ihc_credits.closer_credit) as closer_credit
-    from journey_touchpoints
-    inner join ihc_credits
-        on
-            journey_touchpoints.conversion_key = ihc_credits.conversion_key
-            and journey_touchpoints.touchpoint_key = ihc_credits.touchpoint_key
-    group by journey_touchpoints.conversion_type, journey_touchpoints.channel
+    from ihc_credits
+    inner join channels
+        on ihc_credits.channel_key = channels.channel_key
+    inner join journey_windows
+        on ihc_credits.conversion_key = journey_windows.conversion_key
+    group by journey_windows.conversion_type, channels.channel
 
 ),
 
