@@ -58,11 +58,20 @@
     {{ deliveries | join('\n    union all\n    ') }}
 {% endmacro %}
 
-{#- Beside code and settings: parameters that the loaded seed names, and who was erased. -#}
-{% macro definition_of_deliveries() %}
+{#- What loaded seeds say of sessions: dbt run goes on with those that were loaded before. -#}
+{% macro seeds_of_deliveries() %}
+    {{ return([
+        seed_rows('click_ids', ['parameter']),
+        seed_rows('channel_rules', ['priority', 'channel'] + traffic_columns()),
+        seed_rows('referral_sources', ['source', 'referral_source_id', 'channel'])
+    ]) }}
+{% endmacro %}
+
+{#- Beside code and settings: what loaded seeds say of sessions, and who was erased. -#}
+{% macro definition_of_deliveries(seeds) %}
     {% set erased = erased_persons_file() %}
     {{ return(local_md5(
-        code_and_settings() ~ click_id_parameters() ~ (
+        code_and_settings() ~ seeds ~ (
             query_column("select content from read_text(" ~ sql_text(erased) ~ ")")[0] if erased else ''
         )
     )) }}
@@ -74,13 +83,14 @@
   not all models that sessions are read with are part of the build: they may be of other code.
 -#}
 {% macro decide_deliveries() %}
+    {% set seeds = seeds_of_deliveries() %}
     {% set read_with = ['erased_keys', 'int_erased_hashes', 'int_delivered_keys', 'int_sessions_unioned'] %}
     {% set sources = sources_with_session_files() if flags.WHICH in ['build', 'run'] else [] %}
     {% for source in sources %}
         {% do read_with.append('stg_' ~ source ~ '__sessions') %}
     {% endfor %}
     {% if sources and are_in_this_build(read_with) %}
-        {% set definition = sql_text(definition_of_deliveries()) %}
+        {% set definition = sql_text(definition_of_deliveries(seeds)) %}
         {% for source in sources %}
             {% do run_query(
                 "update raw_" ~ source ~ ".session_files set delivery_key = " ~ row_key(

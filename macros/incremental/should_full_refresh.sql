@@ -8,5 +8,6 @@
         dbt.should_full_refresh()
         or (strategy == 'changed_persons' and is_for_all_persons())
         or (strategy == 'changed_deliveries' and is_for_all_deliveries())
+        or (strategy == 'changed_touchpoints' and are_all_touchpoints_new())
     ) }}
 {% endmacro %}

@@ -1,27 +1,27 @@
 {#-
   The rows of an entity that can be used, each id once: of several rows with one id the first by
-  delivery_order. Rows whose id no other has, nearly all, pass without being sorted. A row of spend
-  without an id stands for itself. Sessions are looked up by a number: should another id share it, it
-  is ranked for itself. The checked rows are named in two CTEs: one would be stored whole.
+  delivery_order. Rows whose id no other has, nearly all, pass without being sorted; is_repeated tells
+  the others. A row of spend without an id stands for itself. Sessions are looked up by a number: should
+  another id share it, it is ranked for itself. No CTE is read twice: DuckDB would store it, and then
+  read every column of what is joined to it.
 -#}
 {% macro usable_rows(entity, columns) %}
 {%- set key = entities()[entity].key %}
 {%- set looked_up_by = {'session_key': 'session_key'} if entity == 'sessions'
     else {'source': 'source', 'entity_key': key} %}
-with repeated_keys as (
+{%- set repeated_keys %}(
+        select distinct {{ looked_up_by.keys() | join(', ') }}
+        from {{ ref('int_repeated_keys') }}
+        where entity = '{{ entity }}'
+    ) as repeated_keys
+{%- endset %}
+with single as (
 
-    select distinct
-        {{ looked_up_by.keys() | join(',\n        ') }}
-    from {{ ref('int_repeated_keys') }}
-    where entity = '{{ entity }}'
-
-),
-
-single as (
-
-    select delivered.*
+    select
+        delivered.*,
+        false as is_repeated
     from {{ ref('int_' ~ entity ~ '_checked') }} as delivered
-    left join repeated_keys
+    left join {{ repeated_keys }}
         on
             {% for column, own in looked_up_by.items() -%}
             delivered.{{ own }} = repeated_keys.{{ column }}{{ ' and ' if not loop.last }}
@@ -36,12 +36,13 @@ ranked as (
 
     select
         delivered.*,
+        true as is_repeated,
         row_number() over (
             partition by delivered.source, delivered.{{ key }}
             order by {{ delivery_order(entity) }}
         ) as delivery_number
     from {{ ref('int_' ~ entity ~ '_checked') }} as delivered
-    inner join repeated_keys
+    inner join {{ repeated_keys }}
         on
             {% for column, own in looked_up_by.items() -%}
             delivered.{{ own }} = repeated_keys.{{ column }}{{ ' and ' if not loop.last }}

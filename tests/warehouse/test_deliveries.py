@@ -1,7 +1,7 @@
 """Sessions of files that are as they were are not read again, and nothing else comes of it.
 
 Files come, change and go, time and again. After every step the checked sessions have to be those of
-a build that reads everything.
+a build that reads everything, and the touchpoints those of a build that makes all of them.
 """
 
 import os
@@ -99,6 +99,17 @@ class Deliveries:
         del self.files[name]
         (self.folder / f"sessions_{name}.csv").unlink()
 
+    def log_in(self) -> None:
+        """Tie cookies to customers, others than before."""
+        write_csv(
+            self.folder / "identity_links.csv",
+            "link_id,linked_at,user_id,customer_id,kind",
+            [
+                [f"l{place}", "2024-01-05", f"u{self.random.integers(9)}", f"k{place % 2}", "login"]
+                for place in range(4)
+            ],
+        )
+
 
 def run(folder: Path, settings: str, selected: str = "+int_sessions_checked") -> Build:
     """Go on from the build before."""
@@ -111,13 +122,13 @@ def run(folder: Path, settings: str, selected: str = "+int_sessions_checked") ->
     return built
 
 
-def build(folder: Path, settings: str = "") -> Build:
+def build(folder: Path, settings: str = "", selected: str = "+int_sessions_checked") -> Build:
     """Build the sessions, and what they are read with, from nothing."""
     write_csv(folder / "input/conversions.csv", "conversion_id,user_id,converted_at,revenue", [])
     variables = f"{{sources: [files], files_path: {folder / 'input'}, {settings}}}"
-    seeded = run_dbt(folder, "seed", "--select", "click_ids", variables=variables)
+    seeded = run_dbt(folder, "seed", variables=variables)
     assert seeded.status == 0, seeded.output
-    return run(folder, settings)
+    return run(folder, settings, selected)
 
 
 def checked(built: Build, relation: str = "intermediate.int_sessions_checked") -> list[Row]:
@@ -160,6 +171,47 @@ def test_whatever_happens_to_files_the_sessions_are_those_of_reading_all(
         getattr(deliveries, step)()
         built = run(tmp_path, settings)
         assert checked(built) == checked(built, f"({reading_all})"), step
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        3,
+        pytest.param(
+            4,
+            marks=pytest.mark.fault(
+                done="files that come, change and go, cookies that change hands, builds that stop",
+                expected="the touchpoints are those of making all of them",
+                long=True,
+            ),
+        ),
+    ],
+)
+def test_whatever_happens_to_files_touchpoints_are_those_of_making_all(
+    tmp_path: Path, seed: int
+) -> None:
+    deliveries = Deliveries(tmp_path / "input", np.random.default_rng(seed))
+    for _ in range(4):
+        deliveries.add()
+    deliveries.log_in()
+    build(tmp_path, selected="+int_touchpoints")
+    made_anew = {
+        model: next((tmp_path / "target/compiled").rglob(f"{model}.sql")).read_text("utf-8")
+        for model in ("int_repeated_keys", "int_touchpoints")
+    }
+    kept = 0
+    for step in ("add", "log_in", "change", "remove", "refuse", "log_in", "rename"):
+        getattr(deliveries, step)()
+        if step in ("change", "rename"):
+            # A build that stops before it comes to the touchpoints, after which more happens.
+            run(tmp_path, "", "+int_repeated_keys" if step == "rename" else "+int_sessions_checked")
+            deliveries.change()
+        built = run(tmp_path, "", "+int_touchpoints")
+        (made,) = (tmp_path / "target/run").rglob("int_touchpoints.sql")
+        kept += "insert into" in made.read_text("utf-8")
+        for model, sql in made_anew.items():
+            assert checked(built, f"intermediate.{model}") == checked(built, f"({sql})"), step
+    assert kept > 4, "all touchpoints were made anew"
 
 
 def test_sessions_that_are_read_alone_are_not_kept(tmp_path: Path) -> None:

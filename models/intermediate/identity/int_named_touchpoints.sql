@@ -29,6 +29,9 @@ final as (
         touchpoints.closer_engagement,
         touchpoints.impression_interaction,
         touchpoints.traffic,
+        touchpoints.own_person_id,
+        touchpoints.delivery_key,
+        touchpoints.is_repeated,
         coalesce(entity_persons.person_id, touchpoints.own_person_id) as person_id
     from touchpoints
     left join entity_persons

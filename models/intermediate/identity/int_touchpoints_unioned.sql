@@ -63,7 +63,9 @@ unioned as (
         holder_engagement,
         closer_engagement,
         impression_interaction,
-        traffic
+        traffic,
+        delivery_key,
+        is_repeated
     from sessions
     union all
     select
@@ -80,7 +82,9 @@ unioned as (
         true as holder_engagement,
         true as closer_engagement,
         false as impression_interaction,
-        traffic
+        traffic,
+        cast(null as bigint) as delivery_key,
+        false as is_repeated
     from calls
     union all
     select
@@ -97,7 +101,9 @@ unioned as (
         true as holder_engagement,
         true as closer_engagement,
         false as impression_interaction,
-        traffic
+        traffic,
+        cast(null as bigint) as delivery_key,
+        false as is_repeated
     from identity_links
     where kind = 'form'
     union all
@@ -115,7 +121,9 @@ unioned as (
         false as holder_engagement,
         false as closer_engagement,
         false as impression_interaction,
-        traffic
+        traffic,
+        cast(null as bigint) as delivery_key,
+        false as is_repeated
     from referred_customers
 
 )

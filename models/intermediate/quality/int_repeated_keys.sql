@@ -1,5 +1,6 @@
 -- grain: one row per source, entity and id that more than one usable row has. session_key stands
 -- for the id where sessions are looked up, of which there are many.
+{%- set condition = may_be_repeated() %}
 {%- set entities_but_sessions = entities().items() | rejectattr(0, 'equalto', 'sessions') %}
 
 with sessions as (
@@ -8,12 +9,27 @@ with sessions as (
     where rejection_reason is null
 
 ),
+{%- if condition %}
+
+candidates as (
+
+    select session_key
+    from {{ ref('int_sessions_checked') }}
+    where rejection_reason is null and ({{ condition }})
+
+),
+{%- endif %}
 
 -- Of sessions there are many: their ids are looked at only where a hash of them repeats.
 repeated_session_keys as (
 
     select session_key
-    from sessions
+    from {{ ref('int_sessions_checked') }}
+    where
+        rejection_reason is null
+        {%- if condition %}
+        and session_key in (select candidates.session_key from candidates)
+        {%- endif %}
     group by session_key
     having count(*) > 1
 

@@ -4,5 +4,5 @@
 {{ usable_rows('sessions', [
     'source', 'session_key', 'session_id', 'user_id', 'traffic_source', 'medium', 'campaign',
     'referrer', 'landing_page', 'started_at', 'channel', 'holder_engagement', 'closer_engagement',
-    'impression_interaction', 'traffic', 'is_anonymous'
+    'impression_interaction', 'traffic', 'is_anonymous', 'delivery_key', 'is_repeated'
 ]) }}

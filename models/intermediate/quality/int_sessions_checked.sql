@@ -2,7 +2,11 @@
 -- that may not be kept, the reason; of any other that is rejected, raw_row.
 -- A table, unlike its siblings: texts and times are read once, not by each model that asks; and of
 -- files that are as they were in the build before, not again.
-{{ config(materialized='incremental', incremental_strategy='changed_deliveries') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='changed_deliveries',
+    post_hook='{{ forget_changed_deliveries() }}'
+) }}
 {%- do decide_deliveries() %}
 
 with {{ consented_rows('sessions', is_of_changed_delivery('delivered')) }},
