@@ -125,7 +125,6 @@
     delete from {{ arguments.target_relation }}
     where
         delivery_key is null
-        or is_repeated
         or touchpoint_key in (select touchpoint_key from {{ arguments.temp_relation }});
     insert into {{ arguments.target_relation }} ({{ columns }})
     select {{ columns }} from {{ arguments.temp_relation }}

@@ -53,7 +53,7 @@ _JOURNEYS = """
                 'conversion': cast(touch_number = journey_length as integer),
                 'impression_interaction': cast(impression_interaction as integer)
             } as session
-        from intermediate.int_journey_touchpoints
+        from intermediate.int_named_journey_touchpoints
         where conversion_type = $conversion_type
 
     ),
@@ -112,7 +112,7 @@ def read_journeys(
         types = [
             value
             for (value,) in warehouse.execute(
-                "select distinct conversion_type from intermediate.int_journey_touchpoints "
+                "select distinct conversion_type from intermediate.int_named_journey_touchpoints "
                 "order by 1"
             ).fetchall()
         ]

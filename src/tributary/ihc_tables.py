@@ -29,7 +29,7 @@ _JOURNEYS = """
         (epoch_us(converted_at) - epoch_us(touched_at)) / 3600e6 as hours_to_conversion,
         holder_engagement,
         closer_engagement
-    from intermediate.int_journey_touchpoints
+    from intermediate.int_named_journey_touchpoints
 """
 
 _RESULTS = """
@@ -79,7 +79,7 @@ def read_results(
     Parameters
     ----------
     warehouse
-        Its journeys are those of `intermediate.int_journey_touchpoints`.
+        Its journeys are those of `intermediate.int_named_journey_touchpoints`.
     results
         CSV or Parquet: conversion_id, touchpoint_id (or session_id), initializer, holder, closer
         and ihc. A journey is left out where the file has other touches for it than the warehouse,

@@ -67,7 +67,7 @@ def make_warehouse(path: Path, lengths: Mapping[str, int], channel: str = "ad") 
     with duckdb.connect(str(path)) as connection:
         connection.register("rows", pa.Table.from_pylist(rows))
         connection.execute("create schema intermediate")
-        connection.execute("create table intermediate.int_journey_touchpoints as from rows")
+        connection.execute("create table intermediate.int_named_journey_touchpoints as from rows")
     return path
 
 
@@ -601,11 +601,11 @@ def test_a_second_run_at_the_same_time_is_refused(runner: Runner) -> None:
     [
         ("drop schema intermediate cascade", "has no journeys yet"),
         (
-            "alter table intermediate.int_journey_touchpoints drop closer_engagement",
+            "alter table intermediate.int_named_journey_touchpoints drop closer_engagement",
             "built by an earlier version",
         ),
         (
-            "update intermediate.int_journey_touchpoints set conversion_type = touchpoint_id",
+            "update intermediate.int_named_journey_touchpoints set conversion_type = touchpoint_id",
             "no journeys to purchase. It has: c0000-1, ",
         ),
     ],

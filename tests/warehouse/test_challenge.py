@@ -112,7 +112,7 @@ def test_ihc_is_the_external_service_to_the_third_decimal(challenge: Build) -> N
                 ) as difference_of_phases,
                 count(*) over (partition by ours.conversion_key) as sessions
             from intermediate.int_ihc_credits as ours
-            join intermediate.int_journey_touchpoints as journey
+            join intermediate.int_named_journey_touchpoints as journey
                 using (conversion_key, touchpoint_key)
             join read_csv($service) as service
                 on journey.conversion_id = service.conversion_id
@@ -185,7 +185,7 @@ def test_the_library_and_the_warehouse_compute_the_same_ihc(challenge: Build) ->
         """
         select credits.initializer, credits.holder, credits.closer, credits.ihc
         from intermediate.int_ihc_credits as credits
-        join intermediate.int_journey_touchpoints as touchpoints
+        join intermediate.int_named_journey_touchpoints as touchpoints
             using (conversion_key, touchpoint_key)
         order by source, conversion_id, touch_number
         """

@@ -34,7 +34,7 @@ def stages(folder: Path, tables: Tables) -> Build:
         "--exclude-resource-type",
         "unit_test",
         "--select",
-        "+int_journey_touchpoints",
+        "+int_named_journey_touchpoints",
         "+rpt_revenue_reconciliation",
         "+assert_refunds_are_netted",
         "--indirect-selection",
@@ -128,7 +128,7 @@ def test_a_call_from_an_ad_is_the_touch_of_its_own_contact(tmp_path: Path) -> No
         },
     )
     assert built.rows(
-        "select conversion_id, touchpoint_id from intermediate.int_journey_touchpoints "
+        "select conversion_id, touchpoint_id from intermediate.int_named_journey_touchpoints "
         "order by conversion_id, touch_number"
     ) == [
         ("first_contact:call:alone", "call:alone"),

@@ -99,6 +99,14 @@ class Deliveries:
         del self.files[name]
         (self.folder / f"sessions_{name}.csv").unlink()
 
+    def deliver_again(self) -> None:
+        """Deliver a session once more, loaded before the row that is known."""
+        known = [row for rows in self.files.values() for row in rows if row[6]]
+        name = f"again-{self.written}"
+        row = known[self.random.integers(len(known))]
+        self.files[name] = [[*row[:3], "Podcast", *row[4:6], "2023-12-01"]]
+        self.write(name)
+
     def log_in(self) -> None:
         """Tie cookies to customers, others than before."""
         write_csv(
@@ -200,7 +208,7 @@ def test_whatever_happens_to_files_touchpoints_are_those_of_making_all(
         for model in ("int_repeated_keys", "int_touchpoints")
     }
     kept = 0
-    for step in ("add", "log_in", "change", "remove", "refuse", "log_in", "rename"):
+    for step in ("log_in", "deliver_again", "change", "remove", "refuse", "rename"):
         getattr(deliveries, step)()
         if step in ("change", "rename"):
             # A build that stops before it comes to the touchpoints, after which more happens.
@@ -211,7 +219,7 @@ def test_whatever_happens_to_files_touchpoints_are_those_of_making_all(
         kept += "insert into" in made.read_text("utf-8")
         for model, sql in made_anew.items():
             assert checked(built, f"intermediate.{model}") == checked(built, f"({sql})"), step
-    assert kept > 4, "all touchpoints were made anew"
+    assert kept > 3, "all touchpoints were made anew"
 
 
 def test_sessions_that_are_read_alone_are_not_kept(tmp_path: Path) -> None:

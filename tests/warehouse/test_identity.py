@@ -158,7 +158,7 @@ def test_a_phone_in_any_format_joins_calls_cookies_and_earlier_sessions(people: 
     person = persons(people)
     assert {person[each] for each in person if each[1].startswith("join")} == {"join-u"}
     assert people.rows(
-        "select touchpoint_id from intermediate.int_journey_touchpoints "
+        "select touchpoint_id from intermediate.int_named_journey_touchpoints "
         "where conversion_id = 'c1' order by touch_number"
     ) == [("s1",), ("call:join-k",), ("call:join-k2",)]
     assert people.rows(

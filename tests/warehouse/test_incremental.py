@@ -38,6 +38,7 @@ BY_PERSON = (
 )
 COMPARED = (
     *BY_PERSON,
+    "int_named_journey_touchpoints",
     "int_person_states",
     "int_channel_sets",
     "int_transition_counts",
@@ -308,7 +309,7 @@ def answer_journeys(build: Build, folder: Path, content: Input) -> None:
         warehouse.execute(
             "copy (select source, conversion_id, touchpoint_id as session_id, 1 / journey_length "
             "as initializer, initializer as holder, holder as closer, closer as ihc, "
-            "timestamp '2024-04-01' as computed_at from intermediate.int_journey_touchpoints "
+            "timestamp '2024-04-01' as computed_at from intermediate.int_named_journey_touchpoints "
             f"where length(conversion_id) % 2 = 0) to '{folder}/credits.parquet'"
         )
     content.settings["ihc_results_path"] = str(folder)
@@ -469,7 +470,10 @@ CHANGES = {
         insert into answers
         select source, conversion_id, touchpoint_id, 1 / journey_length, 1 / journey_length,
             1 / journey_length, 1 / journey_length, timestamp '2024-04-01', 0.5
-        from intermediate.int_journey_touchpoints where hash(conversion_id, $n) % 9 = 0
+        from intermediate.int_journey_touchpoints
+        join intermediate.int_journey_windows using (conversion_key)
+        join intermediate.int_touchpoints_unioned using (touchpoint_key)
+        where hash(conversion_id, $n) % 9 = 0
             and conversion_id not in (select conversion_id from answers)""",
     "no answers": "delete from answers where hash(conversion_id, $n) % 2 = 0",
     "nothing": "select 1",

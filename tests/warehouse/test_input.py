@@ -397,7 +397,7 @@ def test_parquet_types_of_pandas_are_read_as_meant(tmp_path: Path) -> None:
     assert built.status == 0, built.output
     assert built.rows(
         "select touchpoint_id, touched_at::varchar, holder_engagement "
-        "from intermediate.int_journey_touchpoints order by touch_number"
+        "from intermediate.int_named_journey_touchpoints order by touch_number"
     ) == [("1", "2024-01-01 00:00:00", True), ("2", "2024-01-02 00:00:00", False)]
     assert built.rows(
         "select outcome, row_count from marts.rpt_data_quality "

@@ -36,7 +36,7 @@ service_credits as (
 
 recognised as (
 
-    -- The service was told names, and answers with them.
+    -- The service was told names, and answers with them: they give the keys.
     select
         journey_touchpoints.conversion_key,
         journey_touchpoints.touchpoint_key,
@@ -48,9 +48,10 @@ recognised as (
     from service_credits
     inner join journey_touchpoints
         on
-            service_credits.source = journey_touchpoints.source
-            and service_credits.conversion_id = journey_touchpoints.conversion_id
-            and service_credits.touchpoint_id = journey_touchpoints.touchpoint_id
+            {{ row_key('service_credits.source', 'service_credits.conversion_id') }}
+            = journey_touchpoints.conversion_key
+            and {{ row_key('service_credits.source', 'service_credits.touchpoint_id') }}
+            = journey_touchpoints.touchpoint_key
 
 ),
 

@@ -1,4 +1,5 @@
--- grain: one row per conversion and touchpoint before it; a touchpoint may serve several.
+-- grain: one row per conversion and touchpoint before it; a touchpoint may serve several. In keys:
+-- the ids of both are in int_named_journey_touchpoints.
 {{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
@@ -13,17 +14,6 @@ touches as (
 
     select * from {{ ref('int_touches') }}
     where {{ is_of_changed_person() }}
-
-),
-
-touchpoints as (
-
-    -- DuckDB takes journeys for more rows than there are touchpoints, and holds in memory what it
-    -- takes for fewer: these should be no more than needed.
-    select * from {{ ref('int_touchpoints') }}
-    where
-        {{ is_of_changed_person() }}
-        and person_key in (select journey_windows.person_key from journey_windows)
 
 ),
 
@@ -42,6 +32,10 @@ matched as (
         journey_windows.converted_at,
         touches.touchpoint_key,
         touches.channel_key,
+        touches.holder_engagement,
+        touches.closer_engagement,
+        touches.impression_interaction,
+        touches.touched_at,
         touches.ordinal,
         touches.person_touch_number,
         min(touches.person_touch_number) over (
@@ -57,43 +51,25 @@ matched as (
 
 ),
 
-ids as (
-
-    select
-        touchpoint_key,
-        touchpoint_id
-    from {{ ref('int_touchpoints_unioned') }}
-    where touchpoint_key in (select matched.touchpoint_key from matched)
-
-),
-
 final as (
 
     select
-        journey_windows.source,
-        journey_windows.conversion_id,
-        ids.touchpoint_id,
         matched.conversion_key,
         matched.touchpoint_key,
         matched.person_key,
         matched.channel_key,
         journey_windows.conversion_type,
         channels.channel,
-        touchpoints.campaign,
-        touchpoints.holder_engagement,
-        touchpoints.closer_engagement,
-        touchpoints.impression_interaction,
-        touchpoints.touched_at,
+        matched.holder_engagement,
+        matched.closer_engagement,
+        matched.impression_interaction,
+        matched.touched_at,
         matched.converted_at,
         matched.ordinal,
         cast(matched.person_touch_number - matched.first_touch_number + 1 as bigint)
             as touch_number,
         matched.journey_length
     from matched
-    inner join touchpoints
-        on matched.touchpoint_key = touchpoints.touchpoint_key
-    inner join ids
-        on matched.touchpoint_key = ids.touchpoint_key
     left join channels
         on matched.channel_key = channels.channel_key
     inner join journey_windows

@@ -31,6 +31,9 @@ placed_in_channel as (
         touchpoints.person_key,
         touchpoints.touchpoint_key,
         channels.channel_key,
+        touchpoints.holder_engagement,
+        touchpoints.closer_engagement,
+        touchpoints.impression_interaction,
         touchpoints.touched_at,
         rank() over (
             partition by touchpoints.person_key, channels.channel_key
@@ -50,6 +53,9 @@ placed as (
         person_key,
         touchpoint_key,
         channel_key,
+        holder_engagement,
+        closer_engagement,
+        impression_interaction,
         touched_at,
         first_ordinal_of_instant,
         rank() over (
@@ -91,6 +97,9 @@ final as (
         placed.person_key,
         placed.touchpoint_key,
         placed.channel_key,
+        placed.holder_engagement,
+        placed.closer_engagement,
+        placed.impression_interaction,
         placed.touched_at,
         cast(
             placed.first_place_of_instant + coalesce(tied.place_in_instant - 1, 0) as integer

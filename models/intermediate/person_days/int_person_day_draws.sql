@@ -302,7 +302,7 @@ ranked as (
         people.entered_at,
         row_number() over (
             partition by
-                journey_windows.conversion_type, journey_touchpoints.conversion_id is not null
+                journey_windows.conversion_type, journey_touchpoints.conversion_key is not null
             order by
                 md5(concat(journey_windows.source, '/', journey_windows.conversion_id)),
                 journey_windows.source,
@@ -310,7 +310,7 @@ ranked as (
         ) as draw,
         count(*) over (
             partition by
-                journey_windows.conversion_type, journey_touchpoints.conversion_id is not null
+                journey_windows.conversion_type, journey_touchpoints.conversion_key is not null
         ) as conversions
     from journey_windows
     inner join people

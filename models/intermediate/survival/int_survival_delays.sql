@@ -20,9 +20,9 @@ touched as (
 
     -- A touch at the very instant of the previous conversion belongs to that one, or to this.
     select
-        journey_touchpoints.source,
-        journey_touchpoints.conversion_id,
-        journey_touchpoints.touchpoint_id,
+        journey_windows.source,
+        journey_windows.conversion_id,
+        journey_touchpoints.touchpoint_key,
         journey_windows.person_id,
         journey_windows.conversion_key,
         journey_touchpoints.conversion_type,
@@ -72,7 +72,7 @@ final as (
     select
         touched.source,
         touched.conversion_id,
-        touched.touchpoint_id,
+        touched.touchpoint_key,
         touched.person_id,
         touched.conversion_type,
         numbered.conversion_number,

@@ -6,23 +6,29 @@ with touchpoint_credits as (
 
 ),
 
-journey_touchpoints as (
+journey_windows as (
 
-    select * from {{ ref('int_journey_touchpoints') }}
+    select * from {{ ref('int_journey_windows') }}
+
+),
+
+touchpoints as (
+
+    select * from {{ ref('int_touchpoints_unioned') }}
 
 ),
 
 final as (
 
     select
-        journey_touchpoints.conversion_id as conv_id,
-        journey_touchpoints.touchpoint_id as session_id,
+        journey_windows.conversion_id as conv_id,
+        touchpoints.touchpoint_id as session_id,
         touchpoint_credits.credit as ihc
     from touchpoint_credits
-    inner join journey_touchpoints
-        on
-            touchpoint_credits.conversion_key = journey_touchpoints.conversion_key
-            and touchpoint_credits.touchpoint_key = journey_touchpoints.touchpoint_key
+    inner join journey_windows
+        on touchpoint_credits.conversion_key = journey_windows.conversion_key
+    inner join touchpoints
+        on touchpoint_credits.touchpoint_key = touchpoints.touchpoint_key
 
 )
 

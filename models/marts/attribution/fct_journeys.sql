@@ -40,8 +40,7 @@ channel_day_costs as (
 named_spend as (
 
     select
-        source,
-        touchpoint_id,
+        {{ row_key('source', 'touchpoint_id') }} as touchpoint_key,
         cast(sum(spend) as double) as cost
     from spend_rows
     where touchpoint_id is not null
@@ -67,13 +66,13 @@ journeys as (
         count(distinct journey_touchpoints.channel_key) as distinct_channels,
         sum(coalesce(named_spend.cost, 0) + coalesce(channel_day_costs.cost, 0)) as cost
     from journey_touchpoints
+    inner join journey_windows
+        on journey_touchpoints.conversion_key = journey_windows.conversion_key
     left join named_spend
-        on
-            journey_touchpoints.source = named_spend.source
-            and journey_touchpoints.touchpoint_id = named_spend.touchpoint_id
+        on journey_touchpoints.touchpoint_key = named_spend.touchpoint_key
     left join channel_day_costs
         on
-            journey_touchpoints.source = channel_day_costs.source
+            journey_windows.source = channel_day_costs.source
             and journey_touchpoints.channel = channel_day_costs.channel
             and cast(journey_touchpoints.touched_at as date) = channel_day_costs.touch_date
     group by journey_touchpoints.conversion_key

@@ -11,7 +11,7 @@ with touchpoint_credits as (
 
 journey_touchpoints as (
 
-    select * from {{ ref('int_journey_touchpoints') }}
+    select * from {{ ref('int_named_journey_touchpoints') }}
 
 ),
 
