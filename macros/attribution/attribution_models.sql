@@ -61,15 +61,18 @@
     {{ return(credit_tables().values() | sum(start=[]) + ['ensemble']) }}
 {% endmacro %}
 
-{#- The models that the ensemble is the mean of, as the seed weighs them. -#}
-{% macro ensemble_members() %}
+{#-
+  Condition: is a model one that the ensemble is the mean of? Written out, so that tables of other models
+  are not read; always true where the seed says nothing.
+-#}
+{% macro is_member_of_ensemble(model) %}
     {% set members = [] %}
     {% for row in seed_rows(
         'attribution_models', ['attribution_model', 'is_enabled', 'ensemble_weight']
     ) if row.is_enabled and row.ensemble_weight %}
         {% do members.append(row.attribution_model) %}
     {% endfor %}
-    {{ return(members) }}
+    {{ return(model ~ ' in (' ~ quoted_list(members) ~ ')' if members else 'true') }}
 {% endmacro %}
 
 {#-

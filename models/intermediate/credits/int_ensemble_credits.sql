@@ -1,16 +1,9 @@
 -- grain: one row per conversion and touchpoint, and one per conversion with the key of the baseline
 -- where a member has a baseline. ensemble adds up to 1 per conversion.
-{%- set listed_members = ensemble_members() %}
-
 with member_credits as (
 
     select * from {{ ref('int_member_credits') }}
-    where
-        {{ is_computed('ensemble') }}
-        {%- if listed_members %}
-        -- Tables of other models are not read.
-        and attribution_model in ({{ quoted_list(listed_members) }})
-        {%- endif %}
+    where {{ is_computed('ensemble') }} and {{ is_member_of_ensemble('attribution_model') }}
 
 ),
 

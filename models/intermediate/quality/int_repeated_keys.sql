@@ -25,11 +25,8 @@ repeated_session_keys as (
 
     select session_key
     from {{ ref('int_sessions_checked') }}
-    where
-        rejection_reason is null
-        {%- if condition %}
-        and session_key in (select candidates.session_key from candidates)
-        {%- endif %}
+    where rejection_reason is null
+    {%- if condition %} and session_key in (select candidates.session_key from candidates){% endif %}
     group by session_key
     having count(*) > 1
 
