@@ -23,6 +23,8 @@ from tributary.simulation import Market, simulate
 DAYS = 365
 SESSIONS_PER_PERSON = 33
 """Of a simulated year, about: how many people a number of touchpoints takes."""
+SMALL_YEAR = 10_000
+"""Touchpoints of a year whose build shows what costs the same at any size."""
 LATE_DAYS = 30
 LATE_SHARE = 0.3
 """Rows of one day, so many days before the last one, that come late: this share of them."""
@@ -89,7 +91,9 @@ def write_market(folder: Path, touchpoints: int, seed: int) -> None:
     done.touch()
 
 
-def deliver(market: Path, folder: Path, first_day: int, last_day: int, *, late: bool) -> None:
+def deliver(
+    market: Path, folder: Path, *, first_day: int = 1, last_day: int, late: bool = False
+) -> None:
     """Add a file of sessions for each of some days, or one of those that came late; and the rest.
 
     Conversions and spend come whole each time, in one file.
@@ -141,6 +145,8 @@ def time_builds(
 ) -> list[Build]:
     """Build a year but its last day, the same again, the last day, late rows, and all from nothing.
 
+    Before it, a small year, whose costs are those that every build has.
+
     Parameters
     ----------
     project
@@ -160,28 +166,32 @@ def time_builds(
         If a model cannot be built.
     """
     progress("simulating a year")
+    small_market = market / "small"
     write_market(market, touchpoints, seed)
+    write_market(small_market, SMALL_YEAR, seed)
     builds = []
     with TemporaryDirectory(prefix="tributary_incremental_") as name:
         scratch = Path(name)
-        files = scratch / "input"
-        for title, delivery, goes_on in (
-            ("from nothing", partial(deliver, market, files, 1, DAYS - 1, late=False), False),
-            ("nothing new", None, True),
-            ("the next day", partial(deliver, market, files, DAYS, DAYS, late=False), True),
+        small, files = scratch / "small", scratch / "input"
+        for title, folder, delivery, goes_on in (
+            ("a small year", small, partial(deliver, small_market, last_day=DAYS), False),
+            ("from nothing", files, partial(deliver, market, last_day=DAYS - 1), False),
+            ("nothing new", files, None, True),
+            ("the next day", files, partial(deliver, market, first_day=DAYS, last_day=DAYS), True),
             (
                 f"late rows of {LATE_DAYS} days ago",
-                partial(deliver, market, files, 1, DAYS, late=True),
+                files,
+                partial(deliver, market, last_day=DAYS, late=True),
                 True,
             ),
-            ("from nothing, a day later", None, False),
+            ("from nothing, a day later", files, None, False),
         ):
             progress(title)
             if delivery:
-                delivery()
+                delivery(folder)
             warehouse = scratch / "incremental.duckdb"
             cost = build_warehouse(
-                project, scratch, files, warehouse, selected, "--threads", "1", goes_on=goes_on
+                project, scratch, folder, warehouse, selected, "--threads", "1", goes_on=goes_on
             )
             touchpoint_count, changed, persons = table_sizes(warehouse)
             builds.append(
@@ -230,6 +240,13 @@ def _rows(builds: Sequence[Build]) -> list[list[str]]:
         rows.append([f"{stage}, s", *(f"{build.seconds[stage]:.1f}" for build in builds)])
     rows.append(["whole build, wall s", *(f"{build.wall_seconds:.0f}" for build in builds)])
     rows.append(["whole build, CPU s", *(f"{build.cpu_seconds:.0f}" for build in builds)])
+    small = builds[0].cpu_seconds
+    rows.append(
+        [
+            "beyond the small year, CPU s",
+            *(f"{build.cpu_seconds - small:.0f}" for build in builds),
+        ]
+    )
     return rows
 
 
@@ -272,12 +289,15 @@ its {DAYS - 1} days are built from nothing, then the same again, then with day {
 then; last, the whole year from nothing, to compare with. Seconds are of dbt's models, one after the
 other (`--threads 1`), without tests; the whole build has the seeds and the start of dbt as well.
 
+The small year has about {SMALL_YEAR:,} touchpoints: what its build takes, every build takes,
+whatever its size. The last row is what grows.
+
 - **{BY_PERSON.capitalize()}** are computed for the persons who changed. They still look through the
   persons of the tables that they read from and write to: a floor that grows with the warehouse.
 - **{CHANGES.capitalize()}** reads every touchpoint and conversion once.
-- **{INPUT.capitalize()}**: files of sessions that are as they were are not opened again. Whether
-  ids come twice is asked of all sessions.
-- **{PERSONS.capitalize()}** are done anew: a scan, which finds whatever came late, was corrected
-  or was deleted, without being told.
+- **{INPUT.capitalize()}**: files of sessions that are as they were are not opened again, and of
+  their ids it is known which come twice.
+- **{PERSONS.capitalize()}**: touchpoints of files that are as they were are kept, unless their
+  cookie has another person. The rest is done anew.
 - **{FITTED.capitalize()}** are computed anew, because every new row may move every parameter.
 """
