@@ -32,13 +32,6 @@ journey_windows as (
 
 ),
 
-journey_touchpoints as (
-
-    select * from {{ ref('int_journey_touchpoints') }}
-    where touch_number = 1
-
-),
-
 conversion_types as (
 
     select * from {{ ref('int_conversion_types') }}
@@ -288,6 +281,20 @@ opened as (
 
 ),
 
+touched_conversions as (
+
+    -- Those that have a journey. The journeys themselves are not waited for: to learn from what is
+    -- drawn here takes the longest of all.
+    select distinct journey_windows.conversion_key
+    from journey_windows
+    inner join touches
+        on
+            journey_windows.person_key = touches.person_key
+            and journey_windows.window_opens_at <= touches.touched_at
+            and journey_windows.converted_at {{ at_conversion }} touches.touched_at
+
+),
+
 ranked as (
 
     select
@@ -302,7 +309,7 @@ ranked as (
         people.entered_at,
         row_number() over (
             partition by
-                journey_windows.conversion_type, journey_touchpoints.conversion_key is not null
+                journey_windows.conversion_type, touched_conversions.conversion_key is not null
             order by
                 md5(concat(journey_windows.source, '/', journey_windows.conversion_id)),
                 journey_windows.source,
@@ -310,16 +317,15 @@ ranked as (
         ) as draw,
         count(*) over (
             partition by
-                journey_windows.conversion_type, journey_touchpoints.conversion_key is not null
+                journey_windows.conversion_type, touched_conversions.conversion_key is not null
         ) as conversions
     from journey_windows
     inner join people
         on
             journey_windows.person_key = people.person_key
             and journey_windows.converted_at {{ at_conversion }} people.entered_at
-    left join journey_touchpoints
-        on
-            journey_windows.conversion_key = journey_touchpoints.conversion_key
+    left join touched_conversions
+        on journey_windows.conversion_key = touched_conversions.conversion_key
 
 ),
 
