@@ -130,7 +130,8 @@ def test_a_peer_that_is_not_there_is_said_so_and_the_rest_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     absent = replace(OURS[1], package="peer", module="no_such_module")
-    monkeypatch.setattr(peers, "CANDIDATES", [OURS[0], absent])
+    for names in ("CANDIDATES", "ALL_CANDIDATES"):
+        monkeypatch.setattr(peers, names, [OURS[0], absent])
     told: list[str] = []
 
     measurements = list(run([SMALL], 1, 60, told.append))
