@@ -1,7 +1,8 @@
 {#-
-  As dbt-duckdb's own, in one statement in place of some ten: a new table is not made beside the old one,
-  renamed and the old one dropped, because DuckDB replaces it within the transaction. There are hundreds
-  of models, and most are small. Indexes, grants, constraints and comments are not used here.
+  As dbt-duckdb's own, in one statement in place of some ten. A new table is not made beside the old one,
+  to be renamed: DuckDB drops and makes tables within the transaction, so that the old one stays where the
+  new one fails. There are hundreds of models, and most are small. Indexes, grants and comments are not
+  used here; contracts are.
 -#}
 {% materialization table, adapter='duckdb', supported_languages=['sql', 'python'] %}
     {%- set existing = load_cached_relation(this) -%}
@@ -18,13 +19,9 @@
         {{ drop_relation_if_exists(existing) }}
         {% do adapter.rename_relation(new_relation, target_relation) %}
     {%- else -%}
-        {%- if existing is not none and not existing.is_table -%}
-            {% do adapter.drop_relation(existing) %}
-        {%- endif -%}
         {%- call statement('main') -%}
-            create or replace table {{ target_relation }} as (
-                {{ compiled_code }}
-            )
+            {{ drop_before_replacing(existing) }}
+            {{ create_table_as(False, target_relation, compiled_code, 'sql') }}
         {%- endcall -%}
     {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -32,3 +29,10 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+{#- SQL that drops what has the name of a model, to be run in one statement with what makes it. -#}
+{% macro drop_before_replacing(existing) -%}
+    {%- if existing is not none -%}
+        drop {{ existing.type }} if exists {{ existing }} cascade;
+    {%- endif -%}
+{%- endmacro %}

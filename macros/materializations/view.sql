@@ -4,13 +4,9 @@
     {%- set target_relation = this.incorporate(type='view') -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- if existing is not none and not existing.is_view -%}
-        {% do adapter.drop_relation(existing) %}
-    {%- endif -%}
     {%- call statement('main') -%}
-        create or replace view {{ target_relation }} as (
-            {{ compiled_code }}
-        )
+        {{ drop_before_replacing(existing) }}
+        {{ get_create_view_as_sql(target_relation, compiled_code) }}
     {%- endcall -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
