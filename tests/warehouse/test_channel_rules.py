@@ -216,6 +216,7 @@ def test_calls_forms_and_referrals_have_channels_too(copied: Path) -> None:
             ("c", "2024-01-03", "r2"),
             ("d", "2024-01-03", ""),
             ("e", "2999-01-03", "r1"),
+            ("f", "2024-01-04", "r3"),
         ],
     )
     write_csv(
@@ -233,7 +234,10 @@ def test_calls_forms_and_referrals_have_channels_too(copied: Path) -> None:
             copied,
             {
                 "referral_sources": [",r1,Referral,A colleague", "demo,r1,Email,Elsewhere"],
-                "channel_rules": [r"3500,,,,,,van \(red\),,,Lead Generation,Mine"],
+                "channel_rules": [
+                    r"3500,,,,,,van \(red\),,,Lead Generation,Mine",
+                    "3501,,,,,,,r3,,(unknown),To be decided",
+                ],
             },
         ),
     )
@@ -245,6 +249,7 @@ def test_calls_forms_and_referrals_have_channels_too(copied: Path) -> None:
         ("call:page", "Microsoft Ads"),
         ("form:f", "Email"),
         ("referral:a", "Referral"),
+        ("referral:f", "(unknown)"),
     ]
     assert ("call:given", "TV") in built.rows(CHANNELS)
     assert built.value(
@@ -256,8 +261,12 @@ def test_calls_forms_and_referrals_have_channels_too(copied: Path) -> None:
     )
     assert built.rows(
         "select touchpoint_type, tracking_label, referral_source_id, touchpoints "
-        "from marts.rpt_unmapped_traffic order by 1"
-    ) == [("call", "poster", None, 1), ("referral", None, "r2", 1)]
+        "from marts.rpt_unmapped_traffic order by 1, 3"
+    ) == [
+        ("call", "poster", None, 1),
+        ("referral", None, "r2", 1),
+        ("referral", None, "r3", 1),
+    ]
 
 
 BAD_ROWS = {

@@ -51,6 +51,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return result
 
 
+def copied(built: Build, folder: Path) -> Path:
+    """Copy the warehouse, with what DuckDB may not yet have written into its file."""
+    for part in built.warehouse.parent.glob(f"{built.warehouse.name}*"):
+        shutil.copyfile(part, folder / part.name)
+    return folder / built.warehouse.name
+
+
 def report(warehouse: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "tributary", "report", "--warehouse", str(warehouse), *arguments],
@@ -138,10 +145,7 @@ def test_table_shows_totals_where_the_warehouse_is_and_what_to_do_next(built: Bu
     expected="it is shown as it is",
 )
 def test_names_of_channels_are_text_and_no_markup(built: Build, tmp_path: Path) -> None:
-    # The file, and what DuckDB may not yet have written into it.
-    for part in built.warehouse.parent.glob(f"{built.warehouse.name}*"):
-        shutil.copyfile(part, tmp_path / part.name)
-    warehouse = tmp_path / built.warehouse.name
+    warehouse = copied(built, tmp_path)
     with duckdb.connect(str(warehouse)) as connection:
         for mart in ("rpt_channel_performance", "dim_channels"):
             connection.execute(
@@ -192,8 +196,7 @@ def test_open_warehouse_is_named_with_who_has_it(built: Build) -> None:
 
 
 def test_report_is_of_what_is_published_until_asked_otherwise(built: Build, tmp_path: Path) -> None:
-    warehouse = tmp_path / "tributary.duckdb"
-    shutil.copy(built.warehouse, warehouse)
+    warehouse = copied(built, tmp_path)
     target = built.warehouse.parent / "target"
     results = read_results(target)
     assert results.tests.keys() == {"pass", "warn"}
