@@ -2,10 +2,10 @@
 
 {{ checks_of({
     'int_survival_delays': [
-        {'primary_key': {'columns': ['source', 'conversion_id', 'touchpoint_key']}},
+        {'primary_key': {'columns': ['conversion_key', 'touchpoint_key']}},
         {'foreign_key': {
-            'columns': ['source', 'conversion_id', 'touchpoint_key'],
-            'to': ref('int_named_journey_touchpoints')
+            'columns': ['conversion_key', 'touchpoint_key'],
+            'to': ref('int_journey_touchpoints')
         }},
         {'holds': {
             'expression':

@@ -71,7 +71,7 @@ final as (
 
     select
         touched.source,
-        touched.conversion_id,
+        touched.conversion_key,
         touched.touchpoint_key,
         touched.person_id,
         touched.conversion_type,
