@@ -60,7 +60,7 @@ REFIT_WORK = 512_000
 """The same for each refit."""
 
 RATE_SAMPLING_WORK = 2**29
-"""Permutations times members of channel sets that an attribution samples: about three seconds."""
+"""Permutations times members of channel sets that an attribution samples: about a second."""
 
 FEWEST_PERMUTATIONS = 32
 """Fewer sampled orders than this tell no standard error."""
@@ -187,6 +187,13 @@ class _ChannelSets:
         named = lists.flatten().dictionary_encode()
         members = named.indices.to_numpy(zero_copy_only=False).astype(np.intp)
         return cls(members, lengths.cumsum() - lengths), named.dictionary.to_pylist()
+
+    def by_length(self) -> Iterator[tuple[IntArray, IntArray]]:
+        """Give, for each length, the places of its sets and their members, (length, sets)."""
+        lengths = np.diff(self.begins, append=len(self.members))
+        for length in np.unique(lengths):
+            (places,) = np.nonzero(lengths == length)
+            yield places, self.members[self.begins[places] + np.arange(length)[:, None]]
 
     def worth(self, of_sets: npt.ArrayLike, n: int) -> FloatArray:
         """Worth of every coalition, shape (2^n,), by subset sums (the zeta transform)."""
@@ -517,11 +524,17 @@ def _conversion_rate_shapley(
     converted = np.asarray(conversions, dtype=np.float64)
     journeys = converted + np.asarray(open_journeys, dtype=np.float64)
 
+    by_length = list(sets.by_length())
+    complete = np.empty(len(sets.begins), dtype=np.min_scalar_type(n))
+
     def worth_of_prefixes(orders: IntArray) -> FloatArray:
         rates = np.empty((len(orders), n + 1))
         for row, order in enumerate(orders):
-            # A set lies within a prefix from the place of its last member on.
-            complete = np.maximum.reduceat(np.argsort(order)[sets.members], sets.begins) + 1
+            # A set lies within a prefix from the place of its last member on. Narrow numbers of
+            # sets of one length are several times as fast as one pass over all members.
+            size = 1 + np.argsort(order).astype(complete.dtype)
+            for places, members in by_length:
+                complete[places] = np.take(size, members).max(axis=0)
             rates[row] = _ratio(
                 *(
                     np.bincount(complete, weights=each, minlength=n + 1).cumsum()
