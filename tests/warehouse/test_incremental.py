@@ -440,7 +440,6 @@ CHANGES = {
         update touchpoints set channel = 'Display' where rank < 0.01;
         update touchpoints set channel = 'Display Retargeting'
         where channel = 'Display' and rank between 0.9 and 0.92""",
-    "campaigns": "update touchpoints set campaign = concat('other ', $n) where rank < 0.01",
     "holders": """
         update touchpoints set holder_engagement = not holder_engagement where rank < 0.01""",
     "closers": """
@@ -531,8 +530,7 @@ class Replay:
             "int_touchpoints": "select ['files', 'demo'][1 + i % 2] as source, "
             "concat('t', i) as touchpoint_id, timestamp '2024-01-01' "
             "+ interval 1 second * cast(random() * 86400 * 60 as bigint) as touched_at, "
-            "concat('campaign ', i % 3) "
-            "as campaign, concat('p', cast(random() * 40 as int)) as person_id, "
+            "concat('p', cast(random() * 40 as int)) as person_id, "
             "['Direct', 'Email', 'Podcast', 'billboard', 'Display'][1 + i * 7 % 5] as channel, "
             "random() < 0.3 as holder_engagement, random() < 0.1 as closer_engagement, "
             "false as impression_interaction from range(300) as rows (i)",

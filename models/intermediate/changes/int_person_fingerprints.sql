@@ -51,7 +51,7 @@ facts as (
         touchpoints.source,
         touchpoints.person_key,
         {{ row_hash([
-            'hashed_channels.channel_hash', 'touchpoints.touchpoint_key', 'touchpoints.campaign',
+            'hashed_channels.channel_hash', 'touchpoints.touchpoint_key',
             'touchpoints.holder_engagement', 'touchpoints.closer_engagement',
             'touchpoints.impression_interaction', 'touchpoints.touched_at'
         ]) }} as fact_hash

@@ -27,7 +27,6 @@ final as (
             {{ row_key('touchpoints.source', 'touchpoints.person_id') }}
         ) as own_person_key,
         coalesce(touchpoints.channel, traffic_channels.channel, '(unknown)') as channel,
-        coalesce(touchpoints.campaign, traffic_channels.campaign) as campaign,
         coalesce(touchpoints.holder_engagement, false) as holder_engagement,
         coalesce(touchpoints.closer_engagement, false) as closer_engagement,
         coalesce(touchpoints.impression_interaction, false) as impression_interaction,

@@ -16,13 +16,13 @@ journey_windows as (
 
 touchpoints as (
 
-    select * from {{ ref('int_touchpoints') }}
+    select * from {{ ref('int_touchpoints_unioned') }}
 
 ),
 
-touchpoints_unioned as (
+traffic_channels as (
 
-    select * from {{ ref('int_touchpoints_unioned') }}
+    select * from {{ ref('int_traffic_channels') }}
 
 ),
 
@@ -31,27 +31,29 @@ final as (
     select
         journey_windows.source,
         journey_windows.conversion_id,
-        touchpoints_unioned.touchpoint_id,
+        touchpoints.touchpoint_id,
         journey_touchpoints.conversion_key,
         journey_touchpoints.touchpoint_key,
         journey_windows.person_id,
         journey_touchpoints.conversion_type,
         journey_touchpoints.channel,
-        touchpoints.campaign,
         journey_touchpoints.holder_engagement,
         journey_touchpoints.closer_engagement,
         journey_touchpoints.impression_interaction,
         journey_touchpoints.touched_at,
         journey_touchpoints.converted_at,
         journey_touchpoints.touch_number,
-        journey_touchpoints.journey_length
+        journey_touchpoints.journey_length,
+        coalesce(touchpoints.campaign, traffic_channels.campaign) as campaign
     from journey_touchpoints
     inner join journey_windows
         on journey_touchpoints.conversion_key = journey_windows.conversion_key
     inner join touchpoints
         on journey_touchpoints.touchpoint_key = touchpoints.touchpoint_key
-    inner join touchpoints_unioned
-        on journey_touchpoints.touchpoint_key = touchpoints_unioned.touchpoint_key
+    left join traffic_channels
+        on
+            touchpoints.source = traffic_channels.source
+            and touchpoints.traffic = traffic_channels.traffic
 
 )
 
