@@ -116,3 +116,8 @@
     {% endfor %}
     {{ return(are_in_this_build(models_of_changes() + models_by_person())) }}
 {% endmacro %}
+
+{#- Are there new states, or none yet that can be read? Else they stay, with those struck out. -#}
+{% macro are_person_states_replaced() %}
+    {{ return(are_models_by_person_built() or person_states() is none) }}
+{% endmacro %}

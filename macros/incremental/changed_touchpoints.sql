@@ -28,16 +28,21 @@
 
 {#-
   Comes after sessions are checked, in one transaction with it: rows of touchpoints that follow from
-  deliveries which were read again, or are gone, are of no delivery from here on.
+  deliveries which were read again, or are gone, are of no delivery from here on. With --full-refresh all
+  were read again.
 -#}
 {% macro forget_changed_deliveries() %}
     {% set touchpoints = touchpoints_of_before() %}
     {% if touchpoints %}
         update {{ touchpoints }} set delivery_key = null
-        where delivery_key is not null and delivery_key not in (
-            select deliveries.delivery_key from ({{ session_deliveries() }}) as deliveries
-            where deliveries.is_kept and deliveries.delivery_key is not null
-        )
+        where
+            delivery_key is not null
+            {%- if not flags.FULL_REFRESH %}
+            and delivery_key not in (
+                select deliveries.delivery_key from ({{ session_deliveries() }}) as deliveries
+                where deliveries.is_kept and deliveries.delivery_key is not null
+            )
+            {%- endif %}
     {% endif %}
 {% endmacro %}
 
@@ -57,10 +62,13 @@
 
 {#-
   Condition: may the id of a session be one that other usable rows have? Ids of which that was known are
-  marked in the touchpoints; others have come with new deliveries. None where nothing is known.
+  marked in the touchpoints; others have come with new deliveries. None where nothing is known: also where
+  sessions were checked before this build, which then does not know what deliveries they are of.
 -#}
 {% macro may_be_repeated() %}
-    {% set touchpoints = touchpoints_of_before() if not flags.FULL_REFRESH %}
+    {% set touchpoints = touchpoints_of_before() if not (
+        flags.FULL_REFRESH or are_all_touchpoints_new()
+    ) %}
     {{ return(
         is_of_new_delivery(touchpoints) ~ ' or session_key in (select touchpoint_key from '
         ~ touchpoints ~ ' where is_repeated)' if touchpoints

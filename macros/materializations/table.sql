@@ -16,8 +16,10 @@
         {%- call statement('main', language='python') -%}
             {{ create_table_as(False, new_relation, compiled_code, 'python') }}
         {%- endcall -%}
-        {{ drop_relation_if_exists(existing) }}
-        {% do adapter.rename_relation(new_relation, target_relation) %}
+        {%- call statement('replace') -%}
+            {{ drop_before_replacing(existing) }}
+            alter table {{ new_relation }} rename to {{ adapter.quote(this.identifier) }};
+        {%- endcall -%}
     {%- else -%}
         {%- call statement('main') -%}
             {{ drop_before_replacing(existing) }}
