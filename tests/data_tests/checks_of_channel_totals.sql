@@ -93,12 +93,6 @@
                 'date', 'attribution_model', 'conversion_type', 'revenue_center', 'channel'
             ]
         }},
-        {'same_total': {
-            'name': 'daily_credits_have_every_credit',
-            'expression': 'coalesce(sum(conversions), 0)',
-            'to': ref('int_touchpoint_credits'),
-            'to_expression': 'coalesce(sum(credit), 0)'
-        }},
         {'foreign_key': {'columns': ['channel'], 'to': ref('dim_channels')}},
     ],
     'int_model_totals': [

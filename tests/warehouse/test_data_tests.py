@@ -47,15 +47,15 @@ TAMPERING = {
         "insert into intermediate.int_ensemble_totals "
         "select * from intermediate.int_ensemble_totals",
         "delete from intermediate.int_journey_touchpoints where touch_number = 1",
-        "delete from intermediate.int_daily_credits where attribution_model = 'ihc'",
+        "delete from intermediate.int_daily_credits where attribution_model = 'z_shaped'",
+        "delete from intermediate.int_daily_credits",
+        "update intermediate.int_baseline_credits set conversion_key = conversion_key + 1 "
+        "where attribution_model = 'data_driven'",
     ],
     "primary_key_int_ihc_credits": [
         "insert into intermediate.int_ihc_credits "
         "select * from intermediate.int_ihc_credits limit 1",
         "update intermediate.int_ihc_credits set touchpoint_key = null",
-    ],
-    "checks_of_channel_totals/int_daily_credits: daily_credits_have_every_credit": [
-        "delete from intermediate.int_daily_credits where attribution_model = 'ihc'",
     ],
     "customer_journey_has_every_ihc_credit": ["delete from marts.attribution_customer_journey"],
     "assert_revenue_is_conserved": [
