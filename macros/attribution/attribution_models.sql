@@ -61,6 +61,16 @@
     {{ return(credit_tables().values() | sum(start=[]) + ['ensemble']) }}
 {% endmacro %}
 
+{#- The models that the ensemble is the mean of: the weight of each, and how many there are. -#}
+{% macro ensemble_members() %}
+    select
+        attribution_model,
+        ensemble_weight / sum(ensemble_weight) over () as weight,
+        count(*) over () as member_count
+    from {{ ref('attribution_models') }}
+    where is_enabled and ensemble_weight > 0
+{% endmacro %}
+
 {#-
   Condition: is a model one that the ensemble is the mean of? Written out, so that tables of other models
   are not read; always true where the seed says nothing.

@@ -112,11 +112,7 @@ members_added_up as (
 
 members as (
 
-    select
-        attribution_model,
-        ensemble_weight / sum(ensemble_weight) over () as weight
-    from enabled_models
-    where ensemble_weight > 0
+    {{ ensemble_members() }}
 
 ),
 

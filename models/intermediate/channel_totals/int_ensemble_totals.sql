@@ -9,12 +9,7 @@ with model_totals as (
 
 members as (
 
-    select
-        attribution_model,
-        ensemble_weight / sum(ensemble_weight) over () as weight,
-        count(*) over () as member_count
-    from {{ ref('attribution_models') }}
-    where is_enabled and ensemble_weight > 0
+    {{ ensemble_members() }}
 
 ),
 
