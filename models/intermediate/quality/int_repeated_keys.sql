@@ -20,7 +20,8 @@ candidates as (
 ),
 {%- endif %}
 
--- Of sessions there are many: their ids are looked at only where a hash of them repeats.
+-- Of sessions there are many: their ids are looked at only where a hash of them repeats. Each time
+-- they are read from the table: DuckDB would store a CTE that is read again, with all its columns.
 repeated_session_keys as (
 
     select session_key
