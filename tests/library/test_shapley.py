@@ -1,3 +1,4 @@
+import itertools
 import string
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -397,6 +398,27 @@ def test_sampled_conversion_rates_are_within_their_errors_at_12_channels() -> No
 
     assert_within_errors(values(0), values(12).values)
     assert values(0).values.sum() == pytest.approx(values(12).values.sum(), rel=0, abs=1e-12)
+
+
+def test_sampled_conversion_rates_equal_the_definition_at_300_channels() -> None:
+    channels = [f"channel {index:03}" for index in range(300)]
+    # Long sets too, which lie within no prefix but the longest.
+    journeys = [
+        *random_journeys(channels, 60, np.random.default_rng(2)),
+        (channels, 3, 0),
+        (channels[1:], 0, 2),
+    ]
+    sets, conversions, open_journeys = zip(*journeys, strict=True)
+
+    def worth_of(memberships: BoolArray) -> FloatArray:
+        coalitions = (
+            frozenset(itertools.compress(channels, members.tolist())) for members in memberships
+        )
+        return np.array([rate_by_definition(journeys, coalition) for coalition in coalitions])
+
+    expected = sampled_shapley(worth_of, len(channels), 4, seed=0)
+    found = conversion_rate_shapley(sets, conversions, open_journeys, channels, 4, seed=0)
+    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=1e-12)
 
 
 # Markov coalitions
