@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from tributary.gram import gram_matrix
 from tributary.log_hazard import LogFit, fit_log_link, saturated, shapley_shares
 from tributary.threads import one_thread
 
@@ -52,6 +53,8 @@ INTEREST_DECAY_DAYS = 60.0
 STD_ERROR_FACTOR = 1.1
 """Widens bootstrap intervals: refits from the same features are a little too much alike."""
 
+TINY = float(np.finfo(np.float64).tiny)
+
 NORMAL_97_5 = 1.959963984540054
 
 RESPONDING_CONVERSIONS = 5_000
@@ -60,7 +63,7 @@ RESPONDING_CONVERSIONS = 5_000
 FOLDS = 4
 """Parts that conversions are dealt into for validation."""
 
-NEWTON_EVERY = 16
+NEWTON_EVERY = 4
 """After so many accelerated steps of expectation-maximization, a Newton step is tried."""
 
 MOST_LOG_COLUMNS = 200
@@ -202,8 +205,8 @@ def maximize_likelihood(
     weights
         Shape (n, k): weights of the conversions, at least 0, one column per fit.
     start
-        Shape (p, k): where to begin; every positive coefficient stays positive. By default all
-        features explain the same number of conversions.
+        Shape (p, k): where to begin, near the maximum: there every step tries the quadratic. By
+        default all features explain the same number of conversions.
     tolerance
         Stop when no log likelihood can rise by more than this.
     max_steps
@@ -220,19 +223,19 @@ def maximize_likelihood(
     weights = weights * ((values @ usable.astype(np.float64)) > 0)[:, None]
     count = weights.sum(axis=0)
     transposed = values.T.tocsr()
+    newton_every = NEWTON_EVERY if start is None else 1
     if start is None:
         start = np.repeat(per_exposure / max(usable.sum(), 1), weights.shape[1], axis=1) * count
     coefficients = np.where(usable[:, None], start, 0.0)
 
     def log_likelihood(hazard: FloatArray, rates: FloatArray) -> FloatArray:
         # A conversion without any hazard is as unlikely as can be.
-        log_hazard = np.log(np.maximum(hazard, np.finfo(np.float64).tiny))
+        log_hazard = np.log(np.maximum(hazard, TINY))
         return np.asarray((weights * log_hazard).sum(axis=0) - exposure @ rates)
 
     def step(rates: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         hazard = values @ rates
-        share = np.divide(weights, hazard, out=np.zeros_like(hazard), where=hazard > 0)
-        ratio = (transposed @ share) * per_exposure
+        ratio = (transposed @ (weights * _per_hazard(hazard))) * per_exposure
         return rates * ratio, ratio, log_likelihood(hazard, rates)
 
     history = []
@@ -257,7 +260,7 @@ def maximize_likelihood(
         leap = np.maximum(leap, twice * 1e-3)
         landed, _, height_leap = step(leap)
         coefficients = np.where(height_leap >= height_once, landed, twice)
-        if len(history) % NEWTON_EVERY == 0:
+        if len(history) % newton_every == 0:
             tried = coefficients.copy()
             for fit in np.flatnonzero(gap > tolerance):
                 quadratic = _Quadratic.at(values, exposure, weights[:, fit], coefficients[:, fit])
@@ -271,6 +274,21 @@ def maximize_likelihood(
     return Maximum(coefficients, history[-1], np.array(history), gap)
 
 
+def _per_hazard(hazard: FloatArray) -> FloatArray:
+    """One over each hazard; 0 where there is none."""
+    return np.divide(1.0, hazard, out=np.zeros_like(hazard), where=hazard > 0)
+
+
+def _log_slopes(
+    values: sparse.csr_array, exposure: FloatArray, used: IntArray, hazard: FloatArray
+) -> sparse.csr_array:
+    """Slope of each conversion's log hazard in the credits of r used features, shape (n, r)."""
+    slopes = sparse.csr_array(values[:, used])
+    slopes.data *= np.repeat(_per_hazard(hazard), np.diff(slopes.indptr))
+    slopes.data /= exposure[used][slopes.indices]
+    return slopes
+
+
 @dataclass(frozen=True)
 class _Quadratic:
     """The quadratic that touches the log likelihood, in credits: coefficient x exposure.
@@ -281,8 +299,6 @@ class _Quadratic:
         Shape (p,), of all features.
     used
         Shape (r,): places of the features that are present and have exposure.
-    scaled
-        Sparse, shape (n, r): slope of each conversion's log hazard; 0 where the hazard is 0.
     place
         Shape (r,): credited conversions where they touch.
     slope
@@ -293,7 +309,6 @@ class _Quadratic:
 
     exposure: FloatArray
     used: IntArray
-    scaled: sparse.csr_array
     place: FloatArray
     slope: FloatArray
     curvature: FloatArray
@@ -307,21 +322,14 @@ class _Quadratic:
         coefficients: FloatArray,
     ) -> "_Quadratic":
         """Work it out for the weights, shape (n,), at coefficients of shape (p,)."""
-        hazard = values @ coefficients
         used = np.flatnonzero((exposure > 0) & (values.sum(axis=0) > 0))
-        per_hazard = np.divide(1.0, hazard, out=np.zeros_like(hazard), where=hazard > 0)
-        scaled = sparse.csr_array(
-            sparse.diags_array(per_hazard)
-            @ values[:, used]
-            @ sparse.diags_array(1 / exposure[used])
-        )
+        scaled = _log_slopes(values, exposure, used, values @ coefficients)
         return cls(
             exposure=exposure,
             used=used,
-            scaled=scaled,
             place=(coefficients * exposure)[used],
             slope=scaled.T @ weights - 1.0,
-            curvature=(scaled.T @ sparse.diags_array(weights) @ scaled).toarray(),
+            curvature=gram_matrix(scaled, weights),
         )
 
     def peak(self, pivots: int = 50) -> FloatArray:
@@ -408,7 +416,7 @@ def merge_ordinals(data: PersonTime) -> tuple[PersonTime, IntArray]:
     return PersonTime(features, exposure, merged_values, data.weights), into
 
 
-def held_out_log_likelihood(data: PersonTime, seed: int = 0) -> float:
+def held_out_log_likelihood(data: PersonTime, coefficients: FloatArray, seed: int = 0) -> float:
     """Log likelihood per conversion of conversions that the additive hazard was not fitted to.
 
     A Poisson process of which each event is kept at random with probability q is again one, with q
@@ -419,6 +427,8 @@ def held_out_log_likelihood(data: PersonTime, seed: int = 0) -> float:
     ----------
     data
         Conversions and person-time.
+    coefficients
+        Shape (p,): where the likelihood of all the data is highest. Fits to parts begin there.
     seed
         Seed of the dealing.
 
@@ -433,11 +443,15 @@ def held_out_log_likelihood(data: PersonTime, seed: int = 0) -> float:
     fold = _dealt(n, seed)
     kept = (fold[:, None] != np.arange(FOLDS)) * data.weights[:, None]
     rates = maximize_likelihood(
-        data.values, data.exposure * (1 - 1 / FOLDS), kept, tolerance=0.1
+        data.values,
+        data.exposure * (1 - 1 / FOLDS),
+        kept,
+        start=np.repeat(coefficients[:, None], FOLDS, axis=1),
+        tolerance=0.1,
     ).coefficients
     hazard = (data.values @ rates)[np.arange(n), fold]
     # What training never saw keeps a little hazard: a fold must not be judged by one conversion.
-    floor = 1e-6 * data.weights.sum() / max(data.exposure.sum(), np.finfo(np.float64).tiny)
+    floor = 1e-6 * data.weights.sum() / max(data.exposure.sum(), TINY)
     log_hazard = data.weights @ np.log(np.maximum(hazard, floor))
     return float((log_hazard - (data.exposure @ rates).mean()) / data.weights.sum())
 
@@ -463,7 +477,8 @@ def perturbed_coefficients(
     coefficients
         Shape (p,): where the likelihood of the data is highest.
     counts
-        Shape (n, draws): how often each conversion happened; independent Poisson numbers of mean 1.
+        Shape (n, draws): how often each conversion happened; independent numbers of mean 1 and
+        variance 1, as Poisson numbers are.
     sweeps
         At most so many passes over the coefficients.
 
@@ -473,8 +488,9 @@ def perturbed_coefficients(
         Shape (p, draws), at least 0.
     """
     quadratic = _Quadratic.at(data.values, data.exposure, data.weights, coefficients)
+    log_slopes = _log_slopes(data.values, data.exposure, quadratic.used, data.values @ coefficients)
     # Slope of each draw at the maximum: its own conversions against the same exposure.
-    slopes = quadratic.scaled.T @ (counts * data.weights[:, None]) - 1.0
+    slopes = log_slopes.T @ (counts * data.weights[:, None]) - 1.0
     return quadratic.maximum(slopes, sweeps, tolerance=1e-3 * float(np.sqrt(data.weights.sum())))
 
 
@@ -619,9 +635,13 @@ def _columns(values: sparse.csr_array, order: IntArray) -> sparse.csr_array:
 def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     """Decide the form and fit it."""
     merged, into = merge_ordinals(data)
+    best_merged, best = (
+        maximize_likelihood(each.values, each.exposure, each.weights[:, None]).coefficients[:, 0]
+        for each in (merged, data)
+    )
     held_out = {
-        "additive": held_out_log_likelihood(merged, seed),
-        "additive_ordinals": held_out_log_likelihood(data, seed),
+        "additive": held_out_log_likelihood(merged, best_merged, seed),
+        "additive_ordinals": held_out_log_likelihood(data, best, seed),
     }
     log_link = _LogLink.of(data)
     if log_link:
@@ -635,10 +655,11 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     if log_link and form == "log":
         coefficients, totals, std_errors = log_link.fit()
     elif form == "additive":
-        coefficients, totals, std_errors = _fit_additive(merged, draws, seed)
-        coefficients = coefficients[into]
+        totals, std_errors = _additive_totals(merged, best_merged, draws, seed)
+        coefficients = best_merged[into]
     else:
-        coefficients, totals, std_errors = _fit_additive(data, draws, seed)
+        totals, std_errors = _additive_totals(data, best, draws, seed)
+        coefficients = best
     (conversions, of_touches), (std_error, of_touches_std_error) = totals, std_errors
     reach = NORMAL_97_5 * STD_ERROR_FACTOR * std_error
     return HazardFit(
@@ -656,25 +677,23 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     )
 
 
-def _fit_additive(
-    data: PersonTime, draws: int, seed: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Coefficients, and conversions of each channel with standard errors.
+def _additive_totals(
+    data: PersonTime, coefficients: FloatArray, draws: int, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Conversions of each channel with standard errors, at the coefficients that are fitted best.
 
     The credit of a feature in one conversion is its part of the hazard, b x / x'b; at the maximum
     the credits of all conversions add up to b T. Both results have shape (2, channels): with the
     baseline, and shared among touches alone.
     """
-    best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
-    coefficients = best.coefficients[:, 0]
-    counts = np.random.default_rng(seed).poisson(size=(len(data.weights), draws)).astype(np.float64)
+    # Exponential numbers have the mean and variance of Poisson numbers, and are quicker to draw.
+    counts = np.random.default_rng(seed).standard_exponential((len(data.weights), draws))
     draws_of = perturbed_coefficients(data, coefficients, counts)
     channels, owner = channel_of(data.features)
     per_channel = np.zeros((len(channels), len(owner)))
     per_channel[owner, np.arange(len(owner))] = data.exposure
     of_touches, drawn_of_touches = _shared_among_touches(data, coefficients, counts, draws_of, seed)
     return (
-        coefficients,
         np.stack([per_channel @ coefficients, of_touches]),
         np.stack([(per_channel @ draws_of).std(axis=1, ddof=1), drawn_of_touches.std(1, ddof=1)]),
     )
@@ -700,26 +719,22 @@ def _shared_among_touches(
     responding = PersonTime(
         data.features, data.exposure, sparse.csr_array(data.values[some]), data.weights[some]
     )
-    scale = data.weights.sum() / max(data.weights[some].sum(), np.finfo(np.float64).tiny)
+    scale = data.weights.sum() / max(data.weights[some].sum(), TINY)
     channels, owner = channel_of(data.features)
     fallback, responding_fallback = _equal_shares(data), _equal_shares(responding)
-    caused = (data.values @ (coefficients * (owner > 0)))[:, None]
+    of_channel = (owner[:, None] == np.arange(len(channels))) * (owner > 0)[:, None]
+    part = data.values @ (of_channel * coefficients[:, None])
+    amounts = data.weights[:, None] * _part(part, part.sum(axis=1, keepdims=True), fallback)
+    drawn = amounts.T @ counts
     both = np.column_stack([coefficients, draws_of])
-    caused_of = responding.values @ (both * (owner > 0)[:, None])
-    totals = np.zeros(len(channels))
-    drawn = np.zeros((len(channels), counts.shape[1]))
+    caused = responding.values @ (both * (owner > 0)[:, None])
     for channel in range(1, len(channels)):
-        own = coefficients * (owner == channel)
-        share = _part(data.values @ own[:, None], caused, fallback[:, [channel]])
-        amount = data.weights * share[:, 0]
+        own = owner == channel
         response = responding.weights @ _part(
-            responding.values @ (both * (owner == channel)[:, None]),
-            caused_of,
-            responding_fallback[:, [channel]],
+            responding.values[:, own] @ both[own], caused, responding_fallback[:, [channel]]
         )
-        totals[channel] = amount.sum()
-        drawn[channel] = amount @ counts + scale * (response[1:] - response[0])
-    return totals, drawn
+        drawn[channel] += scale * (response[1:] - response[0])
+    return amounts.sum(axis=0), drawn
 
 
 def _part(part: FloatArray, whole: FloatArray, otherwise: FloatArray) -> FloatArray:

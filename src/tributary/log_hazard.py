@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from tributary.gram import gram_matrix
+
 FloatArray = npt.NDArray[np.float64]
 
 RIDGE = 1.0
@@ -32,9 +34,6 @@ NODES = 6
 """Nodes of the quadrature of Shapley values: exact for up to 12 channels at one conversion."""
 
 MAX_LOG_HAZARD = 50.0
-
-ROWS_PER_BLOCK = 2_048
-"""So many rows of a design stay in the processor's cache while they are squared."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def fit_log_link(
     mass = expected(coefficients)
     best = height(coefficients, mass)
     for _ in range(max_steps):
-        information = _weighted_squares(point_design, mass) + np.diag(penalty)
+        information = gram_matrix(point_design, mass) + np.diag(penalty)
         slope = gained - point_design.T @ mass - penalty * coefficients
         step = np.linalg.solve(information, slope)
         reached, length = best, 1.0
@@ -146,17 +145,8 @@ def fit_log_link(
         coefficients, mass = candidate, candidate_mass
         if gain < 1e-6:
             break
-    information = _weighted_squares(point_design, mass) + np.diag(penalty)
+    information = gram_matrix(point_design, mass) + np.diag(penalty)
     return LogFit(coefficients, information)
-
-
-def _weighted_squares(design: FloatArray, weights: FloatArray) -> FloatArray:
-    """Sum over rows of weight x row x row', shape (r, r)."""
-    squares = np.zeros((design.shape[1], design.shape[1]))
-    for start in range(0, len(design), ROWS_PER_BLOCK):
-        block = design[start : start + ROWS_PER_BLOCK]
-        squares += block.T @ (block * weights[start : start + ROWS_PER_BLOCK, None])
-    return squares
 
 
 def shapley_shares(log_factors: FloatArray) -> FloatArray:

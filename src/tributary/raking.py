@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from tributary.gram import gram_matrix
 from tributary.shapley import EMPTY_SET
 
 MET = 1e-9
@@ -174,15 +175,12 @@ class _Table:
         """Credits, and their derivatives, shape (n, n), in the logarithms of the weights."""
         shares = self.shares(log_weights)
         credits = self._by_channel(shares)
-        weighted = sparse.csr_array(
-            (
-                shares * np.sqrt(self._conversions[self._sets]),
-                self._channels,
-                np.append(self._first_of_set, len(shares)),
-            ),
+        of_sets = sparse.csr_array(
+            (shares, self._channels, np.append(self._first_of_set, len(shares))),
             shape=(len(self._first_of_set), self._n),
         )
-        return credits, np.diag(credits) - (weighted.T @ weighted).toarray()
+        conversions = self._conversions[self._sets[self._first_of_set]]
+        return credits, np.diag(credits) - gram_matrix(of_sets, conversions)
 
     def _by_channel(self, shares: FloatArray) -> FloatArray:
         conversions = shares * self._conversions[self._sets]

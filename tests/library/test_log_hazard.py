@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tributary import log_hazard
 from tributary.log_hazard import fit_log_link, saturated, shapley_shares
 
 FloatArray = npt.NDArray[np.float64]
@@ -72,12 +71,3 @@ def test_a_harmful_separated_effect_stays_finite() -> None:
 def test_nothing_to_fit_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one conversion"):
         fit_log_link(np.ones((0, 1)), np.ones(0), np.ones((1, 1)), np.ones(1))
-
-
-def test_squares_in_blocks_are_those_of_all_rows() -> None:
-    rng = np.random.default_rng(0)
-    rows = 2 * log_hazard.ROWS_PER_BLOCK + 7
-    design, weights = rng.normal(size=(rows, 3)), rng.random(rows)
-    np.testing.assert_allclose(
-        log_hazard._weighted_squares(design, weights), (design.T * weights) @ design
-    )
