@@ -59,6 +59,9 @@ MOST_PLAIN_STEPS, LONGEST_PLAIN_STEP = 12, 5.0
 MOST_ITERATIONS, SHORTEST_STEP = 200, 1e-12
 """Bounds of a stage; some ten steps are usual."""
 
+WIDEST_LOG_WEIGHTS = 500.0
+"""Beyond this range of logarithms, weights are compared within each set: they might be nought."""
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -162,8 +165,12 @@ class _Table:
 
     def shares(self, log_weights: FloatArray) -> FloatArray:
         """Shape (cells,): the share of the set that goes to the cell's channel."""
-        logs = log_weights[self._channels]
-        shares: FloatArray = np.exp(logs - self._highest(logs)[self._row])
+        highest: Any = log_weights.max(initial=-np.inf)
+        if highest - log_weights.min(initial=np.inf) <= WIDEST_LOG_WEIGHTS:
+            shares: FloatArray = np.exp(log_weights - highest)[self._channels]
+        else:
+            logs = log_weights[self._channels]
+            shares = np.exp(logs - self._highest(logs)[self._row])
         sums = np.add.reduceat(shares, self._first_of_set) if len(shares) else shares
         return shares / sums[self._row]
 
