@@ -71,22 +71,41 @@ placed as (
 
 ),
 
+tied_ids as (
+
+    -- Few persons are touched twice at one instant; only there the ids are put in order. As an
+    -- operand, the keys of these few are held and all ids pass by; a join would hold all ids.
+    select
+        touchpoint_key,
+        touchpoint_id
+    from ids
+    where
+        coalesce(
+            touchpoint_key in (
+                select placed.touchpoint_key
+                from placed
+                where placed.touches_of_instant > 1
+            ),
+            false
+        )
+
+),
+
 tied as (
 
-    -- Few persons are touched twice at one instant; only there the ids are put in order.
     select
         placed.touchpoint_key,
         row_number() over (
             partition by placed.person_key, placed.touched_at
-            order by ids.touchpoint_id
+            order by tied_ids.touchpoint_id
         ) as place_in_instant,
         row_number() over (
             partition by placed.person_key, placed.touched_at, placed.channel_key
-            order by ids.touchpoint_id
+            order by tied_ids.touchpoint_id
         ) as ordinal_in_instant
     from placed
-    inner join ids
-        on placed.touchpoint_key = ids.touchpoint_key
+    inner join tied_ids
+        on placed.touchpoint_key = tied_ids.touchpoint_key
     where placed.touches_of_instant > 1
 
 ),
