@@ -386,7 +386,8 @@ def calibrate_totals(
         Columns conversion_type, channel, conversions and conversions_std_error (may be null: 0);
         the row of the channel `(baseline)` is part of all conversions.
     experiments
-        Columns conversion_type, channel, kind, lift, std_error, predicted_lift.
+        Columns conversion_type, channel, kind, lift, std_error, predicted_lift (null where the test
+        is not used).
     follow_ratios
         Columns channel, follow_ratio, std_error.
     channels
@@ -421,6 +422,7 @@ def calibrate_totals(
                 predicted=row["predicted_lift"],
             )
             for row in experiments.filter(of_type).to_pylist()
+            if row["predicted_lift"] is not None
         ]
         conversions = {channel: row["conversions"] for channel, row in model.items()}
         calibrated = calibrate(
@@ -437,7 +439,7 @@ def calibrate_totals(
                 conversions,
                 {channel: row["follow_ratio"] for channel, row in follow.items()},
                 {channel: row["std_error"] for channel, row in follow.items()},
-                tested=[test.channel for test in tests],
+                tested=[test.channel for test in tests if test.predicted > 0],
             )
         }
         for each in calibrated:

@@ -80,7 +80,9 @@
         {'primary_key': {
             'columns': ['conversion_type', 'channel', 'kind', 'start_date', 'end_date']
         }},
-        {'holds': {'expression': 'predicted_lift >= 0 and std_error > 0'}},
+        {'holds': {
+            'expression': '(predicted_lift > 0 or unused_reason is not null) and std_error > 0'
+        }},
     ],
     'int_hazard_calibrated_totals': [
         {'primary_key': {'columns': ['conversion_type', 'channel']}},

@@ -236,5 +236,21 @@ def test_calibrates_each_conversion_type_by_its_own_tests() -> None:
     assert "1.50 times" in rows["lead", "search"]["test_reason"]
 
 
+@pytest.mark.parametrize("predicted", [None, 0.0])
+def test_a_test_that_is_not_used_does_not_count_as_one(predicted: float | None) -> None:
+    unused = [{**row, "predicted_lift": predicted} for row in TESTS.to_pylist()]
+    unused.append({**unused[0], "channel": "nobody", "predicted_lift": None})
+    experiments = pa.Table.from_pylist(unused, schema=TESTS.schema)
+    table = calibrate_totals(TOTALS, experiments, FOLLOW, CHANNELS)
+    (search,) = (
+        row
+        for row in table.to_pylist()
+        if (row["conversion_type"], row["channel"]) == ("purchase", "search")
+    )
+
+    assert not search["is_calibrated"]
+    assert "1.50 times" in search["test_reason"]
+
+
 def test_no_totals_give_no_rows() -> None:
     assert len(calibrate_totals(TOTALS.slice(0, 0), TESTS, FOLLOW, CHANNELS)) == 0

@@ -1,6 +1,6 @@
--- grain: one row per conversion type, channel, kind and days of a lift test whose channel and type
--- occur. Not additive: tests may overlap.
--- They come from the seed lift_tests and, of the source files, from the file experiments.
+-- grain: one row per conversion type, channel, kind and days of a lift test. Not additive: tests
+-- may overlap. They come from the seed lift_tests and, of the source files, from the file
+-- experiments; one that is listed twice counts once.
 with listed_tests as (
 
     select * from {{ ref('lift_tests') }}
@@ -15,7 +15,7 @@ delivered_tests as (
 ),
 
 {% endif %}
-lift_tests as (
+every_listing as (
 
     select
         conversion_type,
@@ -38,6 +38,13 @@ lift_tests as (
         std_error
     from delivered_tests
     {% endif %}
+
+),
+
+lift_tests as (
+
+    select distinct *
+    from every_listing
 
 ),
 
@@ -112,7 +119,7 @@ missed as (
 
 ),
 
-final as (
+predicted as (
 
     select
         lift_tests.conversion_type,
@@ -124,10 +131,6 @@ final as (
         lift_tests.std_error,
         coalesce(sum(missed.conversions), 0.0) as predicted_lift
     from lift_tests
-    inner join channel_totals
-        on
-            lift_tests.conversion_type = channel_totals.conversion_type
-            and lift_tests.channel = channel_totals.channel
     left join missed
         on
             lift_tests.conversion_type = missed.conversion_type
@@ -141,6 +144,46 @@ final as (
         lift_tests.end_date,
         lift_tests.lift,
         lift_tests.std_error
+
+),
+
+judged as (
+
+    select
+        predicted.*,
+        case
+            when channel_totals.channel is null then 'unknown_channel_or_type'
+            -- The model speaks of reported days alone, the test of all of its own.
+            when
+                not (
+                    {{ in_reporting_period('predicted.start_date') }}
+                    and {{ in_reporting_period('predicted.end_date') }}
+                )
+                then 'beyond_reporting_period'
+            when predicted.predicted_lift = 0 then 'nothing_predicted'
+        end as unused_reason
+    from predicted
+    left join channel_totals
+        on
+            predicted.conversion_type = channel_totals.conversion_type
+            and predicted.channel = channel_totals.channel
+
+),
+
+final as (
+
+    select
+        conversion_type,
+        channel,
+        kind,
+        start_date,
+        end_date,
+        lift,
+        std_error,
+        unused_reason,
+        case when unused_reason is null then predicted_lift end as predicted_lift
+    from judged
+    where {{ is_computed('hazard_calibrated') }}
 
 )
 
