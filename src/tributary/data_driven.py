@@ -259,7 +259,7 @@ def fit_data_driven(data: PersonDays, seed: int = 0) -> DataDrivenFit:
         earning = data.is_touched[scored] & ~data.is_behaviour
         credits = earning / np.maximum(earning.sum(axis=1, keepdims=True), 1)
 
-    credits = np.column_stack([1 - credits.sum(axis=1), credits])
+    credits = np.column_stack([np.maximum(1 - credits.sum(axis=1), 0), credits])
     revenue = weight * data.revenue[scored]
     # Scored conversions stand for all of them, and so does their revenue.
     revenue *= total_revenue / revenue.sum() if revenue.sum() else 1.0

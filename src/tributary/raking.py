@@ -382,6 +382,9 @@ def channel_weights(channel_sets: pa.Table, channel_totals: pa.Table) -> pa.Tabl
                 members[:, players.index(BASELINE)] = True
             solo_conversions = _solo_conversions(members, conversions)
             targets = np.array([target.get(name, 0.0) for name in players], np.float64)
+            # What is left of a total may be a rounding error below 0.
+            rounding = NEGLIGIBLE * conversions.sum()
+            targets[(targets < 0) & (targets >= -rounding)] = 0.0
             raked = rake(members, conversions, targets)
             rows += [
                 {

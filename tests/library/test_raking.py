@@ -392,6 +392,14 @@ def test_negative_or_missing_totals_are_refused(amount: float) -> None:
         channel_weights(set_table({"ab": 1}), total_table({"a": amount, "b": 1.0}))
 
 
+def test_a_total_below_0_by_rounding_is_0() -> None:
+    sets = set_table({"a": 1, "b": 2})
+    weights = channel_weights(sets, total_table({"a": 1, "b": 2, "(baseline)": -4e-16}, "hazard"))
+
+    assert column(weights, "target_conversions") == {"(baseline)": 0, "a": 1, "b": 2}
+    assert column(weights, "credited_conversions")["(baseline)"] == pytest.approx(0, abs=1e-9)
+
+
 @pytest.mark.parametrize("amount", [-1, None])
 def test_negative_or_missing_conversions_are_refused(amount: int) -> None:
     with pytest.raises(ValueError, match="Conversions to rake"):

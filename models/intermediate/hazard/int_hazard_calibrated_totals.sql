@@ -81,7 +81,9 @@ baselines as (
         channel_totals.conversion_type,
         channel_totals.channel,
         channel_totals.conversions as uncalibrated_conversions,
-        channel_totals.conversions - coalesce(moved.conversions, 0.0) as conversions,
+        greatest(
+            channel_totals.conversions - coalesce(moved.conversions, 0.0), 0.0
+        ) as conversions,
         channel_totals.revenue - coalesce(moved.revenue, 0.0) as revenue,
         sqrt(
             channel_totals.conversions_std_error * channel_totals.conversions_std_error

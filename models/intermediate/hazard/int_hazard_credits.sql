@@ -302,7 +302,7 @@ final as (
         touch_date,
         hazard,
         removal_share,
-        1.0 - caused as baseline_share,
+        greatest(1.0 - caused, 0.0) as baseline_share,
         coalesce(
             hazard / nullif(caused, 0), cast(1.0 as double) / journey_length
         ) as hazard_without_baseline
