@@ -424,7 +424,7 @@ def test_touches_without_consent_can_stay_as_nobodys(tmp_path: Path) -> None:
     write_input(tmp_path / "input")
     built = run_dbt(
         tmp_path,
-        *("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"),
+        *("build", "--exclude-resource-type", "unit_test"),
         *("--select", "+rpt_data_quality", "+int_touchpoints"),
         variables=f"{{sources: [files], files_path: {tmp_path / 'input'}, "
         "without_consent: anonymise, missing_consent: refused}",
