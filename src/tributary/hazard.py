@@ -51,7 +51,7 @@ INTEREST_DECAY_DAYS = 60.0
 """Mean life, in days, of what a touch tells about the person's interest: baseline."""
 
 STD_ERROR_FACTOR = 1.1
-"""Widens bootstrap intervals: refits from the same features are a little too much alike."""
+"""Widens standard errors: refits from the same features are a little too much alike."""
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -660,8 +660,9 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     else:
         totals, std_errors = _additive_totals(data, best, draws, seed)
         coefficients = best
-    (conversions, of_touches), (std_error, of_touches_std_error) = totals, std_errors
-    reach = NORMAL_97_5 * STD_ERROR_FACTOR * std_error
+    (conversions, of_touches) = totals
+    (std_error, of_touches_std_error) = STD_ERROR_FACTOR * std_errors
+    reach = NORMAL_97_5 * std_error
     return HazardFit(
         features=data.features,
         is_log=form == "log",
@@ -1111,7 +1112,7 @@ def attribute_person_time(
     rows: list[dict[str, object]] = []
     for conversion_type, data in read_person_time(exposure, events, points, point_touches).items():
         fit = fit_hazard(data)
-        of_touches_reach = NORMAL_97_5 * STD_ERROR_FACTOR * fit.of_touches_std_error
+        of_touches_reach = NORMAL_97_5 * fit.of_touches_std_error
         rows += [
             {
                 "conversion_type": conversion_type,
