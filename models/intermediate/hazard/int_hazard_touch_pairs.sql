@@ -18,6 +18,7 @@ channels as (
 conversions as (
 
     select * from {{ ref('int_conversions') }}
+    where {{ until_reporting_end('converted_at') }}
 
 ),
 

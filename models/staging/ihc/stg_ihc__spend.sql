@@ -23,7 +23,9 @@ ranked as (
         channel,
         row_number() over (
             partition by session_id
-            order by {{ delivery_order('sessions') }}
+            order by
+                case {{ session_faults() }} end is not null,
+                {{ delivery_order('sessions') }}
         ) as delivery_number
     from delivered_sessions
     where session_id is not null
