@@ -56,10 +56,9 @@ hazard_calibrated_totals as (
 
 ),
 
-data_driven as (
+data_driven_diagnostics as (
 
-    select * from {{ ref('data_driven') }}
-    where kind = 'diagnostic'
+    select * from {{ ref('int_data_driven_diagnostics') }}
 
 ),
 
@@ -224,10 +223,10 @@ diagnosed as (
     select
         'data_driven' as attribution_model,
         conversion_type,
-        name as diagnostic,
-        value,
+        diagnostic,
+        diagnostic_value as value,
         null as detail
-    from data_driven
+    from data_driven_diagnostics
 
 ),
 

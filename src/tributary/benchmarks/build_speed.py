@@ -59,6 +59,7 @@ _STAGE_OF_NAME = {
     "data_driven": OTHER_MODELS,
     "survival": OTHER_MODELS,
     "int_data_driven_channel_totals": OTHER_MODELS,
+    "int_data_driven_diagnostics": OTHER_MODELS,
 }
 _STAGE_OF_LAYER = {
     "staging": "reading",
