@@ -53,7 +53,7 @@
             'name': 'one_markov_order_is_used_per_conversion_type',
             'expression': 'count(case when is_used then 1 end)',
             'to': ref('int_markov_orders'),
-            'to_expression': 'count(distinct case when is_used then conversion_type end)'
+            'to_expression': 'count(distinct conversion_type)'
         }},
     ],
     'int_path_credit_weights': [
@@ -82,6 +82,9 @@
             'to_expression': 'coalesce(sum(revenue), 0)',
             'attribution_model': 'data_driven'
         }},
+    ],
+    'int_data_driven_diagnostics': [
+        {'primary_key': {'columns': ['conversion_type', 'diagnostic']}},
     ],
     'int_credit_errors': [
         {'primary_key': {'columns': ['attribution_model', 'conversion_type', 'channel']}},

@@ -127,6 +127,14 @@ TAMPERING = {
         "insert into marts.attribution_customer_journey "
         "select * from marts.attribution_customer_journey limit 1",
     ],
+    "assert_lift_tests_are_used": [
+        "insert into intermediate.int_lift_tests by name "
+        "select 'purchase' as conversion_type, 'ad' as channel, 'x' as unused_reason",
+    ],
+    "assert_channels_differ_in_more_than_case": [
+        "insert into marts.dim_channels select upper(channel), channel_group, is_paid "
+        "from marts.dim_channels where channel = 'billboard'",
+    ],
     "assert_channels_are_grouped": [
         "update marts.dim_channels set channel_group = '(ungrouped)'",
     ],
@@ -156,6 +164,7 @@ TAMPERING = {
     ],
     "checks_of_channel_totals/int_markov_orders: one_markov_order_is_used_per_conversion_type": [
         "update intermediate.int_markov_orders set is_used = true",
+        "update intermediate.int_markov_orders set is_used = false",
     ],
     "checks_of_channel_totals/int_path_credit_weights: path_credits_add_up_to_the_channel_totals": [
         "update intermediate.int_path_credit_weights set credited_conversions = 0",
