@@ -20,7 +20,8 @@
     {{ return(200) }}
 {% endmacro %}
 
-{#- Conversions of one type that the data-driven model learns from, at most; more are sampled. -#}
+{#- Conversions of one type with a journey, and without one, that the data-driven model learns from,
+    at most; more are sampled. -#}
 {% macro learned_conversions() %}
     {{ return(20000) }}
 {% endmacro %}
