@@ -20,11 +20,6 @@
     exp(-({{ age_days }}) / {{ decay_days }}.0)
 {%- endmacro %}
 
-{#- Days of 24 hours from one time to a later one, with fractions. -#}
-{% macro days_between(earlier, later) -%}
-    ({{ hours_between(earlier, later) }} / 24.0)
-{%- endmacro %}
-
 {#- Days from a time to the end of its UTC day, with fractions: above 0, at most 1. -#}
 {% macro rest_of_day(column) -%}
     (1.0 - {{ days_between("date_trunc('day', " ~ column ~ ")", column) }})

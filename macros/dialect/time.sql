@@ -16,6 +16,11 @@
     (date_diff('microsecond', {{ earlier }}, {{ later }}) / 3600000000.0)
 {%- endmacro %}
 
+{#- Days of 24 hours from one time to a later one, with fractions. -#}
+{% macro days_between(earlier, later) -%}
+    ({{ hours_between(earlier, later) }} / 24.0)
+{%- endmacro %}
+
 {#- The time some days (24 hours each, with fractions, an expression) after another. -#}
 {% macro days_later(column, days) -%}
     {{ return(adapter.dispatch('days_later', 'tributary')(column, days)) }}

@@ -125,10 +125,9 @@ dated as (
             as last_non_direct_touch_number,
         coalesce(journeys.last_paid_touch_number, grouped.journey_length)
             as last_paid_touch_number,
-        {{ hours_between('grouped.touched_at', 'grouped.converted_at') }}
-        / 24.0 as days_before_conversion,
-        {{ hours_between('grouped.touched_at', 'journeys.last_touched_at') }}
-        / 24.0 as days_before_last_touch
+        {{ days_between('grouped.touched_at', 'grouped.converted_at') }} as days_before_conversion,
+        {{ days_between('grouped.touched_at', 'journeys.last_touched_at') }}
+            as days_before_last_touch
     from grouped
     inner join journeys
         on grouped.conversion_key = journeys.conversion_key

@@ -118,7 +118,7 @@ listed as (
         person_key,
         case when is_converted then path_key end as conversion_key,
         {{ ordered_list_of_numbers('channel_key', 'place') }} as channel_keys,
-        {{ hours_between('min(touched_at)', 'max(path_ended_at)') }} / 24.0 as path_days,
+        {{ days_between('min(touched_at)', 'max(path_ended_at)') }} as path_days,
         cast(max(path_ended_at) as date) as path_end_date
     from path_touches
     group by conversion_type, is_converted, path_key, person_key

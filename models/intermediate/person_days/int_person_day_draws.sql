@@ -79,7 +79,7 @@ lasting as (
 
     select
         *,
-        {{ hours_between('begins_at', 'ended_at') }} / 24.0 as days_left
+        {{ days_between('begins_at', 'ended_at') }} as days_left
     from at_risk
     where begins_at < ended_at
 
@@ -342,7 +342,7 @@ final as (
         cast(null as double) as per_day,
         cast(null as double) as per_touch,
         previous_converted_at is not null as is_repeat,
-        {{ hours_between('entered_at', 'converted_at') }} / 24.0 as days_at_risk,
+        {{ days_between('entered_at', 'converted_at') }} as days_at_risk,
         window_opens_at,
         converted_at as observed_at
     from ranked
@@ -360,7 +360,7 @@ final as (
         cast(per_day as double) as per_day,
         cast(per_touch as double) as per_touch,
         previous_converted_at is not null as is_repeat,
-        {{ hours_between('entered_at', 'observed_at') }} / 24.0 as days_at_risk,
+        {{ days_between('entered_at', 'observed_at') }} as days_at_risk,
         window_opens_at,
         observed_at
     from opened

@@ -40,7 +40,7 @@ aged as (
         windows.person_day_id,
         windows.window_opens_at,
         touches.channel_key,
-        {{ hours_between('touches.touched_at', 'windows.observed_at') }} / 24.0 as age_days
+        {{ days_between('touches.touched_at', 'windows.observed_at') }} as age_days
     from windows
     inner join touches
         on

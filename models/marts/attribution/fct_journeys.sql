@@ -120,7 +120,7 @@ final as (
         coalesce(journeys.touchpoint_count, 0) as touchpoint_count,
         coalesce(journeys.distinct_channels, 0) as distinct_channels,
         cast(
-            {{ hours_between('journeys.first_touched_at', 'journey_windows.converted_at') }} / 24.0
+            {{ days_between('journeys.first_touched_at', 'journey_windows.converted_at') }}
             as double
         ) as days_to_conversion,
         coalesce(journeys.cost, 0) as cost,
