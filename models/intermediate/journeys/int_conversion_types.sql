@@ -1,7 +1,8 @@
--- grain: one row per source and conversion type that occurs in it.
+-- grain: one row per source and conversion type that occurs by the end of the reporting period.
 with conversions as (
 
     select * from {{ ref('int_conversions') }}
+    where {{ until_reporting_end('converted_at') }}
 
 ),
 
