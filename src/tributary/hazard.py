@@ -55,6 +55,9 @@ STD_ERROR_FACTOR = 1.1
 
 TINY = float(np.finfo(np.float64).tiny)
 
+LOWEST_HAZARD = 1e-100
+"""Conversions per person-day: less than this is no hazard, and would have no reciprocal."""
+
 NORMAL_97_5 = 1.959963984540054
 
 RESPONDING_CONVERSIONS = 5_000
@@ -64,7 +67,11 @@ FOLDS = 4
 """Parts that conversions are dealt into for validation."""
 
 NEWTON_EVERY = 4
-"""After so many accelerated steps of expectation-maximization, a Newton step is tried."""
+"""After so many accelerated steps of expectation-maximization, a Newton step is tried; while that
+brings the maximum no nearer, after twice as many each time."""
+
+PIVOTS_IN_VAIN = 8
+"""After so many pivots that leave no fewer features on the wrong side, a quadratic is given up."""
 
 MOST_LOG_COLUMNS = 200
 """The log link is tried with up to 100 channels: it needs a dense design."""
@@ -205,7 +212,7 @@ def maximize_likelihood(
     weights
         Shape (n, k): weights of the conversions, at least 0, one column per fit.
     start
-        Shape (p, k): where to begin, near the maximum: there every step tries the quadratic. By
+        Shape (p, k): where to begin, near the maximum: there the quadratic is tried at once. By
         default all features explain the same number of conversions.
     tolerance
         Stop when no log likelihood can rise by more than this.
@@ -223,14 +230,14 @@ def maximize_likelihood(
     weights = weights * ((values @ usable.astype(np.float64)) > 0)[:, None]
     count = weights.sum(axis=0)
     transposed = values.T.tocsr()
-    newton_every = NEWTON_EVERY if start is None else 1
+    wait = NEWTON_EVERY if start is None else 1
     if start is None:
         start = np.repeat(per_exposure / max(usable.sum(), 1), weights.shape[1], axis=1) * count
     coefficients = np.where(usable[:, None], start, 0.0)
 
     def log_likelihood(hazard: FloatArray, rates: FloatArray) -> FloatArray:
         # A conversion without any hazard is as unlikely as can be.
-        log_hazard = np.log(np.maximum(hazard, TINY))
+        log_hazard = np.log(np.where(hazard > LOWEST_HAZARD, hazard, TINY))
         return np.asarray((weights * log_hazard).sum(axis=0) - exposure @ rates)
 
     def step(rates: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -239,7 +246,8 @@ def maximize_likelihood(
         return rates * ratio, ratio, log_likelihood(hazard, rates)
 
     history = []
-    gap = np.full(weights.shape[1], np.inf)
+    gap = gap_of_try = np.full(weights.shape[1], np.inf)
+    next_try = wait
     for _ in range(max_steps):
         once, ratio, height = step(coefficients)
         history.append(height)
@@ -260,7 +268,11 @@ def maximize_likelihood(
         leap = np.maximum(leap, twice * 1e-3)
         landed, _, height_leap = step(leap)
         coefficients = np.where(height_leap >= height_once, landed, twice)
-        if len(history) % newton_every == 0:
+        if len(history) == next_try:
+            # Where many features explain few conversions the quadratic is no guide.
+            wait = wait if np.all((gap <= gap_of_try / 2) | (gap <= tolerance)) else 2 * wait
+            next_try += wait
+            gap_of_try = gap
             tried = coefficients.copy()
             for fit in np.flatnonzero(gap > tolerance):
                 quadratic = _Quadratic.at(values, exposure, weights[:, fit], coefficients[:, fit])
@@ -276,7 +288,7 @@ def maximize_likelihood(
 
 def _per_hazard(hazard: FloatArray) -> FloatArray:
     """One over each hazard; 0 where there is none."""
-    return np.divide(1.0, hazard, out=np.zeros_like(hazard), where=hazard > 0)
+    return np.divide(1.0, hazard, out=np.zeros_like(hazard), where=hazard > LOWEST_HAZARD)
 
 
 def _log_slopes(
@@ -337,7 +349,7 @@ class _Quadratic:
 
         Block principal pivoting after Portugal, Judice and Vicente (1994): the features inside
         are free and the others 0; those on the wrong side change sides, all at once. That ends
-        after a few pivots, nearly always; what is found after the last is near the peak.
+        after a few pivots, nearly always; where they get no fewer, what is found is near the peak.
         """
         scale = np.sqrt(self.curvature.diagonal())
         scale[scale == 0] = 1.0
@@ -345,11 +357,15 @@ class _Quadratic:
         curvature = self.curvature / scale / scale[:, None] + 1e-10 * np.eye(len(scale))
         pull = curvature @ (self.place * scale) + self.slope / scale
         inside = self.place > 0
+        fewest, in_vain = len(inside) + 1, 0
         for _ in range(pivots):
             found = np.zeros(len(scale))
             found[inside] = np.linalg.solve(curvature[np.ix_(inside, inside)], pull[inside])
             is_wrong = np.where(inside, found < 0, pull - curvature @ found > 1e-9)
-            if not is_wrong.any():
+            wrong = int(is_wrong.sum())
+            in_vain = 0 if wrong < fewest else in_vain + 1
+            fewest = min(fewest, wrong)
+            if not wrong or in_vain == PIVOTS_IN_VAIN:
                 break
             inside ^= is_wrong
         coefficients = np.zeros(len(self.exposure))
