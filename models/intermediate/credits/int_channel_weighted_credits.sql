@@ -69,7 +69,7 @@ weighted as (
 
 ),
 
-final as (
+shared as (
 
     select
         conversion_key,
@@ -82,6 +82,23 @@ final as (
         {%- endfor %}
         {{ share_of_journey('shapley_weight') }} as shapley
     from weighted
+
+),
+
+final as (
+
+    -- A weight of nothing is a small number, so that channels that are due nothing share a journey
+    -- of their own. What it leaves beside others is nothing: an order of it would cost any sum.
+    select
+        conversion_key,
+        touchpoint_key,
+        channel_key,
+        touch_date,
+        {%- for model in models %}
+        case when {{ model }} < 1e-12 then 0.0 else {{ model }} end as {{ model }},
+        {%- endfor %}
+        shapley
+    from shared
 
 )
 
