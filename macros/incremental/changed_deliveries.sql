@@ -19,7 +19,7 @@
 {% macro note_session_files(source, files) %}
     {% set literals = [] %}
     {% for name in files.names %}
-        {% do literals.append(sql_text(name)) %}
+        {% do literals.append(file_literal(name)) %}
     {% endfor %}
     {% do run_query(
         "insert into raw_" ~ source ~ ".session_files select filename, size, last_modified,"

@@ -233,13 +233,14 @@
             {% if source != 'demo' and entity in ['calls', 'customers', 'identity_links'] %}
                 {% do check_hash_key(source, entity) %}
             {% endif %}
+            {% set columns = [] %}
             {% for file in files.names %}
-                {% do check_columns(
-                    source, columns_of(files.relations[file]), contract.columns, file
-                ) %}
+                {% set found = files.get('columns', {}).get(file) or columns_of(files.relations[file]) %}
+                {% do check_columns(source, found, contract.columns, file) %}
+                {% do columns.append(found) %}
             {% endfor %}
             {% do land_entity(
-                source, entity, files.relation, contract.columns, files.names | join(', ')
+                source, entity, files.relation, contract.columns, files.names | join(', '), columns
             ) %}
             {% if entity == 'sessions' and files.are_files %}
                 {% do note_session_files(source, files) %}
@@ -377,19 +378,57 @@
     {{ return(csv_input(source, entity, found[kind])) }}
 {% endmacro %}
 
+{#-
+  Files that have their columns in the same types are read together. A column that has another type in
+  another file is text in all: united by the reader, the values of one file would take the type of the
+  other, and lose digits to it.
+-#}
 {% macro parquet_input(files) %}
-    {% set relations, literals = {}, [] %}
+    {% set relations, columns, types, groups = {}, {}, {}, {} %}
     {% for file in files %}
-        {% do literals.append(sql_text(file)) %}
-        {% do relations.update({file: "read_parquet(" ~ sql_text(file) ~ ")"}) %}
+        {% set relation = parquet_reader(file_literal(file)) %}
+        {% set found = columns_of(relation) %}
+        {% do relations.update({file: relation}) %}
+        {% do columns.update({file: found}) %}
+        {% for name, column in found.items() %}
+            {% do types.setdefault(name, []).append(column.type) %}
+        {% endfor %}
+    {% endfor %}
+    {% for file in files %}
+        {% set texts, own_types = [], [] %}
+        {% for name, column in columns[file].items() if types[name] | unique | list | length > 1 %}
+            {% do texts.append(landed_column(column, 'text') ~ ' as ' ~ quoted_name(column.name)) %}
+            {% do own_types.append(column) %}
+        {% endfor %}
+        {% set alike = groups.setdefault(own_types | string, {'texts': texts, 'files': []}) %}
+        {% do alike.files.append(file_literal(file)) %}
+    {% endfor %}
+    {% set readers = [] %}
+    {% for group in groups.values() %}
+        {% do readers.append(
+            "select *" ~ (" replace (" ~ group.texts | join(', ') ~ ")" if group.texts else "")
+            ~ " from "
+            ~ parquet_reader(group.files | join(', '), ", filename = '" ~ file_column() ~ "'")
+        ) %}
     {% endfor %}
     {{ return({
         'are_files': true,
         'names': files,
         'relations': relations,
-        'relation': "read_parquet([" ~ literals | join(', ') ~ "], union_by_name = true, filename = '"
-            ~ file_column() ~ "')"
+        'columns': columns,
+        'relation': "(" ~ readers | join(" union all by name ") ~ ")"
     }) }}
+{% endmacro %}
+
+{% macro parquet_reader(literals, options='') %}
+    {{ return(
+        "read_parquet([" ~ literals ~ "], union_by_name = true, hive_partitioning = false" ~ options ~ ")"
+    ) }}
+{% endmacro %}
+
+{#- A file's name as readers take it: for them [, * and ? are patterns. -#}
+{% macro file_literal(file) %}
+    {{ return(sql_text(modules.re.sub('([[*?])', '[\\1]', file))) }}
 {% endmacro %}
 
 {#- The column that readers of files add; no export has one of this name. -#}
@@ -410,11 +449,11 @@
         {% if not lines.are_plain %}
             {% do quarantine_malformed_lines(source, entity, file, form) %}
         {% elif not lines.end_alike %}
-            {% do form.update({'options': form.options ~ ", strict_mode = false"}) %}
+            {% do form.update({'options': form.options ~ ", strict_mode = false, new_line = '\\n'"}) %}
         {% endif %}
-        {% do relations.update({file: csv_reader(sql_text(file), form, form.padding)}) %}
+        {% do relations.update({file: csv_reader(file_literal(file), form, form.padding)}) %}
         {% set alike = groups.setdefault(form.options, {'form': form, 'files': []}) %}
-        {% do alike.files.append(sql_text(file)) %}
+        {% do alike.files.append(file_literal(file)) %}
     {% endfor %}
     {% set readers = [] %}
     {% for group in groups.values() %}
@@ -432,7 +471,9 @@
 {% endmacro %}
 
 {% macro csv_reader(literals, form, options) %}
-    {{ return("read_csv([" ~ literals ~ "], " ~ form.options ~ ", " ~ options ~ ")") }}
+    {{ return(
+        "read_csv([" ~ literals ~ "], hive_partitioning = false, " ~ form.options ~ ", " ~ options ~ ")"
+    ) }}
 {% endmacro %}
 
 {#-
@@ -454,8 +495,8 @@
         {% do places.append("c" ~ loop.index) %}
     {% endfor %}
     {% set names = query_column(
-        "select unnest([" ~ places | join(', ') ~ "]) from (select * from read_csv(" ~ sql_text(file)
-        ~ ", header = false, " ~ dialect ~ ", columns = {" ~ places | join(": 'varchar', ")
+        "select unnest([" ~ places | join(', ') ~ "]) from (select * from read_csv(" ~ file_literal(file)
+        ~ ", hive_partitioning = false, header = false, " ~ dialect ~ ", columns = {" ~ places | join(": 'varchar', ")
         ~ ": 'varchar'}, null_padding = true, parallel = false, ignore_errors = true,"
         ~ " strict_mode = false) limit 1)"
     ) %}
@@ -477,7 +518,7 @@
 {#- The lines of a CSV file, in whichever ways they end, as SQL after FROM. -#}
 {% macro csv_lines(file, options) %}
     {{ return(
-        "read_csv(" ~ sql_text(file) ~ ", header = false, auto_detect = false, quote = '',"
+        "read_csv(" ~ file_literal(file) ~ ", hive_partitioning = false, header = false, auto_detect = false, quote = '',"
         ~ " escape = '', comment = '', delim = '" ~ '%c' | format(31)
         ~ "', columns = {'line': 'varchar'}, strict_mode = false, " ~ options ~ ")"
     ) }}
@@ -520,10 +561,11 @@
   Two things about the lines of a CSV file. Are they plain: is each a row by itself, well formed and
   with no more values than the header? Then nothing malformed has to be looked for. (A regular expression
   counts to 1000.) And do all end alike? Where files of two systems were put together, some have a
-  carriage return before the line feed. Such a file is taken only by a reader that is not strict, which is
-  slower and would not notice what is malformed.
+  carriage return before the line feed, or one alone. Such a file is taken only by a reader that is not
+  strict, which is slower and would not notice what is malformed.
   Told to break at line feeds, the reader of lines shows each carriage return as one more line, without
-  text; told to break at both, it does not. One thread sees all lines of such a file, several do not.
+  text; told to break at both, it does not, and after one that stands alone it loses a letter. One thread
+  sees all lines of such a file, several do not.
 -#}
 {% macro csv_line_check(file, form) %}
     {% if form.column_count > 1000 %}
@@ -534,12 +576,13 @@
     {% set row = '(?:' ~ value ~ separator ~ '){0,' ~ (form.column_count - 1) ~ '}' ~ value %}
     {% do forget_rejects() %}
     {% set check = run_query(
-        "select bool_and(regexp_full_match(line, " ~ sql_text(row) ~ ")),"
-        ~ " count(*) in (select unnest([count(*), 2 * count(*)]) from " ~ csv_lines(
+        "with at_both as (select count(*) as lines, sum(strlen(line)) as letters from " ~ csv_lines(
             file, "new_line = '\\r\\n', parallel = false, ignore_errors = true"
-        ) ~ ") from " ~ csv_lines(
+        ) ~ "), at_feeds as (select count(*) as lines, sum(strlen(line)) as letters,"
+        ~ " bool_and(regexp_full_match(line, " ~ sql_text(row) ~ ")) as are_plain from " ~ csv_lines(
             file, "new_line = '\\n', parallel = false, store_rejects = true, rejects_limit = 0"
-        )
+        ) ~ ") select at_feeds.are_plain, at_feeds.letters = at_both.letters"
+        ~ " and at_feeds.lines in (at_both.lines, 2 * at_both.lines) from at_both, at_feeds"
     )[0] %}
     {{ return({
         'are_plain': check[0] and not query_column("select 1 from reject_errors limit 1"),
@@ -558,7 +601,7 @@
     {% do run_query(
         "select max(length(columns(*))) from "
         ~ csv_reader(
-            sql_text(file), {'options': form.options | replace('header = true', 'header = false')},
+            file_literal(file), {'options': form.options | replace('header = true', 'header = false')},
             "store_rejects = true, rejects_limit = 0"
         )
     ) %}

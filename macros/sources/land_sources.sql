@@ -98,24 +98,35 @@
   the contract to {kind: text | texts | time | number | file, required: bool} and, where it has other
   names, also: [...]; `unless` names columns that make up for a missing one. Columns that the input
   lacks are null when optional and an error when required; columns beyond the contract are named
-  once.
+  once. `parts` are the columns of each part of the input, such as a file: parts may use different names.
 -#}
-{% macro land_entity(source, entity, relation, columns, origin) %}
+{% macro land_entity(source, entity, relation, columns, origin, parts=[]) %}
     {% set found = columns_of(relation) %}
     {% do check_columns(source, found, columns, origin) %}
     {% set selected, used = [], [] %}
     {% for name, rule in columns.items() %}
         {% set values = [] %}
-        {% for column in matching_columns(found, name, rule) %}
+        {% set matching = matching_columns(found, name, rule) %}
+        {% if rule.kind not in ['texts', 'file'] %}
+            {% for part in parts %}
+                {% do matching.extend(matching_columns(part, name, rule)) %}
+            {% endfor %}
+        {% endif %}
+        {% set matching = matching | unique | list %}
+        {% for column in matching %}
             {% do used.append(column) %}
             {% do values.append(landed_column(
-                found[column], 'text' if rule.kind in ['texts', 'file'] else rule.kind
+                found[column],
+                'text' if rule.kind in ['texts', 'file'] or matching | length > 1 else rule.kind
             )) %}
         {% endfor %}
         {% if rule.kind == 'texts' %}
             {% do selected.append('cast([' ~ values | join(', ') ~ '] as varchar[]) as ' ~ name) %}
         {% else %}
-            {% do selected.append((values | first or 'cast(null as varchar)') ~ ' as ' ~ name) %}
+            {% do selected.append(
+                ('coalesce(' ~ values | join(', ') ~ ')' if values else 'cast(null as varchar)')
+                ~ ' as ' ~ name
+            ) %}
         {% endif %}
     {% endfor %}
     {% set extra = found.keys() | reject('in', used + [file_column()]) | list %}
@@ -147,19 +158,23 @@
 
 {#-
   Types that fit the kind pass as they are; everything else becomes text, to be read in staging. A
-  whole number in a floating column (what a gap makes of integer ids) is written without its ".0".
+  whole number in a floating column (what a gap makes of integer ids) is written without its ".0", as
+  far as such a column tells whole numbers apart. A number of single precision is one of double
+  precision before it is anything else: as a decimal it would be scaled with too few digits.
 -#}
 {% macro landed_column(column, kind) %}
     {% set quoted = quoted_name(column.name) %}
     {% set fitting = {
         'text': '',
         'time': 'DATE|TIMESTAMP.*',
-        'number': 'BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*'
+        'number': 'BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|DECIMAL.*'
     } %}
-    {% if modules.re.fullmatch(fitting[kind], column.type) %}
+    {% if kind == 'number' and column.type == 'FLOAT' %}
+        {{ return('cast(' ~ quoted ~ ' as double)') }}
+    {% elif modules.re.fullmatch(fitting[kind], column.type) %}
         {{ return(quoted) }}
     {% elif kind == 'text' and column.type in ['FLOAT', 'DOUBLE'] %}
-        {% set whole_number = "case when isnan(X) then null when X = round(X) and abs(X) < 1e15"
+        {% set whole_number = "case when isnan(X) then null when X = round(X) and abs(X) < 9007199254740992"
             ~ " then cast(cast(X as bigint) as varchar) else cast(X as varchar) end" %}
         {{ return(whole_number | replace('X', quoted)) }}
     {% endif %}
