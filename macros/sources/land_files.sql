@@ -428,7 +428,7 @@
 
 {#- A file's name as readers take it: for them [, * and ? are patterns. -#}
 {% macro file_literal(file) %}
-    {{ return(sql_text(modules.re.sub('([[*?])', '[\\1]', file))) }}
+    {{ return(sql_text(modules.re.sub('([*?]|[\\[])', '[\\1]', file))) }}
 {% endmacro %}
 
 {#- The column that readers of files add; no export has one of this name. -#}

@@ -1,0 +1,135 @@
+"""Files of one entity that differ from each other, and names of files that mean something else."""
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from .conftest import HEADERS, Build, run_dbt, write_csv
+
+
+def stage(folder: Path, files: Path) -> Build:
+    """Land and stage the entities of a folder; those that must be there may have no rows."""
+    for name in ("sessions", "conversions"):
+        if not list(files.glob(f"{name}*")):
+            write_csv(files / f"{name}.csv", HEADERS[name], [])
+    built = run_dbt(
+        folder,
+        *("run", "--select", "path:models/staging/files"),
+        variables=f"{{sources: [files], files_path: '{files}'}}",
+    )
+    assert built.status == 0, built.output
+    return built
+
+
+SPEND = "select spend_date::varchar, channel, spend from staging.stg_files__spend order by all"
+
+
+@pytest.mark.fault(
+    done="a folder called date=2024-05-01, files with [1] in their names",
+    expected="every file is read once, with its own dates",
+)
+def test_names_of_files_and_folders_are_no_patterns_and_no_columns(tmp_path: Path) -> None:
+    files = tmp_path / "date=2024-05-01"
+    for name, day, spend in (("1", 1, 5), ("[1]", 2, 700), ("[x]*?", 3, 9)):
+        write_csv(files / f"spend_{name}.csv", HEADERS["spend"], [(f"2024-01-0{day}", "a", spend)])
+
+    assert stage(tmp_path, files).rows(SPEND) == [
+        ("2024-01-01", "a", 5), ("2024-01-02", "a", 700), ("2024-01-03", "a", 9),
+    ]  # fmt: skip
+
+
+@pytest.mark.fault(
+    done="lines that end in a carriage return among lines that end in both",
+    expected="every line is read to its last letter",
+)
+def test_a_carriage_return_alone_ends_a_line_too(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    files.mkdir()
+    (files / "spend.csv").write_bytes(
+        b"spend,date,channel\r\n100,2024-01-01,ad\r250,2024-01-02,ad\r375,2024-01-03,ad\r\n"
+    )
+
+    assert [spend for _, _, spend in stage(tmp_path, files).rows(SPEND)] == [100, 250, 375]
+
+
+@pytest.mark.fault(
+    done="two exports that name one column differently",
+    expected="both are read",
+)
+def test_files_may_use_different_names_of_a_column(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    columns = "customer_id,service_date,net"
+    write_csv(files / "revenue_a.csv", f"revenue_id,{columns}", [("r1", "p", "2024-01-01", 10)])
+    write_csv(files / "revenue_b.csv", f"id,{columns}", [("r2", "p", "2024-01-01", 20)])
+
+    assert stage(tmp_path, files).rows(
+        "select revenue_id, net from staging.stg_files__revenue order by all"
+    ) == [("r1", 10), ("r2", 20)]
+
+
+@pytest.mark.fault(
+    done="Parquet files of one entity with other types of one column",
+    expected="each value is read as its file has it",
+)
+def test_types_of_one_parquet_file_do_not_change_the_values_of_another(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    files.mkdir()
+    amounts = {
+        "a": pa.array([Decimal(100)], pa.decimal128(38, 0)),
+        "b": pa.array([Decimal("1.50")], pa.decimal128(10, 2)),
+        "c": pa.array([1000000.25], pa.float32()),
+    }
+    for channel, amount in amounts.items():
+        table = pa.table({"date": ["2024-01-01"], "channel": [channel], "spend": amount})
+        pyarrow.parquet.write_table(table, files / f"spend_{channel}.parquet")
+    users = {
+        1: (pa.array([123456789012345679]), pa.timestamp("ns"), datetime(2024, 1, 1)),
+        2: (pa.array([1234567890123456.0]), pa.timestamp("us"), datetime(9999, 12, 31)),
+    }
+    for number, (user, unit, time) in users.items():
+        table = pa.table(
+            {
+                "session_id": [number],
+                "user_id": user,
+                "started_at": pa.array([time], unit),
+                "channel": ["a"],
+            }
+        )
+        pyarrow.parquet.write_table(table, files / f"sessions_{number}.parquet")
+    built = stage(tmp_path, files)
+
+    assert [spend for _, _, spend in built.rows(SPEND)] == [
+        100, Decimal("1.50"), Decimal("1000000.25"),
+    ]  # fmt: skip
+    assert built.rows(
+        "select user_id, started_at from staging.stg_files__sessions order by session_id"
+    ) == [
+        ("123456789012345679", datetime(2024, 1, 1)),
+        ("1234567890123456", datetime(9999, 12, 31)),
+    ]
+
+
+@pytest.mark.fault(
+    done="a time with blanks before it, after one of another zone",
+    expected="it is UTC",
+)
+def test_blanks_before_a_time_give_it_no_zone(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    times = (
+        "2024-07-01 12:00:00 Etc/GMT-5",
+        "    2024-07-01 12:00:00",
+        "2024-07-01T12:00:00+02:00",
+    )
+    write_csv(
+        files / "sessions.csv",
+        HEADERS["sessions"],
+        [(number, "u", time, "a") for number, time in enumerate(times)],
+    )
+
+    assert stage(tmp_path, files).rows(
+        "select hour(started_at) from staging.stg_files__sessions order by session_id"
+    ) == [(7,), (12,), (10,)]
