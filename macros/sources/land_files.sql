@@ -339,9 +339,7 @@
     {% endif %}
     {% set tables = {} %}
     {% for name in sqlite_tables(path) %}
-        {% do tables.update({
-            name: "sqlite_scan(" ~ sql_text(path) ~ ", " ~ sql_text(name) ~ ")"
-        }) %}
+        {% do tables.update({name: sqlite_table(path, name)}) %}
     {% endfor %}
     {{ return(tables) }}
 {% endmacro %}

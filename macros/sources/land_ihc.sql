@@ -35,8 +35,7 @@
             ) }}
         {% endif %}
         {% do land_entity(
-            'ihc', table, "sqlite_scan(" ~ sql_text(path) ~ ", " ~ sql_text(table) ~ ")",
-            columns, "table " ~ table ~ " of " ~ path
+            'ihc', table, sqlite_table(path, table), columns, "table " ~ table ~ " of " ~ path
         ) %}
     {% endfor %}
 {% endmacro %}

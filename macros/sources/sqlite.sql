@@ -19,3 +19,14 @@
         ~ " where type in ('table', 'view') order by name"
     )) }}
 {% endmacro %}
+
+{#-
+  A table of a SQLite file, as SQL after FROM. SQLite does not ask what bytes a text has: those that are
+  no UTF-8 are shown as \xE9, for what DuckDB does with texts would end the process.
+-#}
+{% macro sqlite_table(path, name) %}
+    {{ return(
+        "(select coalesce(try(decode(encode(columns(*)))), cast(encode(columns(*)) as varchar))"
+        ~ " from sqlite_scan(" ~ sql_text(path) ~ ", " ~ sql_text(name) ~ "))"
+    ) }}
+{% endmacro %}

@@ -1,5 +1,6 @@
 """Files of one entity that differ from each other, and names of files that mean something else."""
 
+import sqlite3
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 from .conftest import HEADERS, Build, run_dbt, write_csv
 
 
-def stage(folder: Path, files: Path) -> Build:
-    """Land and stage the entities of a folder; those that must be there may have no rows."""
+def stage(folder: Path, files: Path, select: str = "path:models/staging/files") -> Build:
+    """Land and stage a folder or a database; files that must be there may be left out."""
     for name in ("sessions", "conversions"):
-        if not list(files.glob(f"{name}*")):
+        if not files.is_file() and not list(files.glob(f"{name}*")):
             write_csv(files / f"{name}.csv", HEADERS[name], [])
     built = run_dbt(
         folder,
-        *("run", "--select", "path:models/staging/files"),
+        *("run", "--select", select),
         variables=f"{{sources: [files], files_path: '{files}'}}",
     )
     assert built.status == 0, built.output
@@ -133,3 +134,25 @@ def test_blanks_before_a_time_give_it_no_zone(tmp_path: Path) -> None:
     assert stage(tmp_path, files).rows(
         "select hour(started_at) from staging.stg_files__sessions order by session_id"
     ) == [(7,), (12,), (10,)]
+
+
+@pytest.mark.fault(
+    done="SQLite with a text that is not UTF-8 and an id of bytes",
+    expected="both are shown in hexadecimal digits, the build goes on",
+)
+def test_bytes_in_sqlite_are_shown_and_end_no_build(tmp_path: Path) -> None:
+    database = tmp_path / "shop.db"
+    with sqlite3.connect(database) as connection:
+        connection.executescript(
+            """
+            create table sessions (session_id, user_id, started_at, channel);
+            create table conversions (conversion_id, user_id, converted_at, revenue);
+            insert into sessions values
+                ('a', x'00ff', '2024-01-01', cast(x'4361e9' as text)),
+                ('b', 'u', '2024-01-01', 'café');
+            """
+        )
+
+    assert stage(tmp_path, database, "+int_sessions_checked").rows(
+        "select user_id, channel from intermediate.int_sessions_checked order by session_id"
+    ) == [(r"\x00\xFF", r"Ca\xE9"), ("u", "café")]
