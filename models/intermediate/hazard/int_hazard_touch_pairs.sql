@@ -4,8 +4,9 @@
 
 with touches as (
 
+    -- More touches than these are no person's, and would make pairs by the million.
     select * from {{ ref('int_touches') }}
-    where {{ is_computed('hazard_calibrated') }}
+    where {{ is_computed('hazard_calibrated') }} and person_touch_number <= 1000
 
 ),
 
