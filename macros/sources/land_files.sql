@@ -360,6 +360,15 @@
             {% do found.update({kind: files}) %}
         {% endif %}
     {% endfor %}
+    {% set stem = folder.rstrip('/') ~ '/' ~ entity %}
+    {% set passed_over = files_matching([stem ~ '.*', stem ~ '_*', stem ~ '/**'])
+        | reject('in', found.get('csv', []) + found.get('parquet', [])) | list %}
+    {% if passed_over %}
+        {% do log(
+            "Source " ~ source ~ ": passed over " ~ passed_over | join(', ') ~ ". Read are files in "
+            ~ folder ~ " and " ~ stem ~ "/ that end in .csv, .csv.gz or .parquet.", info=true
+        ) %}
+    {% endif %}
     {% if not found %}
         {{ return(none) }}
     {% endif %}

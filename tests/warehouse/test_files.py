@@ -44,6 +44,23 @@ def test_names_of_files_and_folders_are_no_patterns_and_no_columns(tmp_path: Pat
 
 
 @pytest.mark.fault(
+    done="files that look like input and are none: .CSV, .xlsx, in a folder too deep",
+    expected="they are named, the others are read",
+)
+def test_files_that_are_passed_over_are_named(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    write_csv(files / "spend.csv", HEADERS["spend"], [("2024-01-01", "a", 5)])
+    others = ("spend_B.CSV", "spend.xlsx", "spend/2024/x.csv")
+    for name in others:
+        write_csv(files / name, HEADERS["spend"], [("2024-01-01", "a", 7)])
+    built = stage(tmp_path, files)
+
+    assert built.rows(SPEND) == [("2024-01-01", "a", 5)]
+    assert all(f"{files / name}" in built.output for name in others)
+    assert built.output.count("passed over") == 1
+
+
+@pytest.mark.fault(
     done="lines that end in a carriage return among lines that end in both",
     expected="every line is read to its last letter",
 )
