@@ -54,6 +54,7 @@ STD_ERROR_FACTOR = 1.1
 """Widens standard errors: refits from the same features are a little too much alike."""
 
 TINY = float(np.finfo(np.float64).tiny)
+"""The smallest number of full precision: what 0 is, where a logarithm or a quotient is needed."""
 
 LOWEST_HAZARD = 1e-100
 """Conversions per person-day: less than this is no hazard, and would have no reciprocal."""
@@ -291,16 +292,6 @@ def _per_hazard(hazard: FloatArray) -> FloatArray:
     return np.divide(1.0, hazard, out=np.zeros_like(hazard), where=hazard > LOWEST_HAZARD)
 
 
-def _log_slopes(
-    values: sparse.csr_array, exposure: FloatArray, used: IntArray, hazard: FloatArray
-) -> sparse.csr_array:
-    """Slope of each conversion's log hazard in the credits of r used features, shape (n, r)."""
-    slopes = sparse.csr_array(values[:, used])
-    slopes.data *= np.repeat(_per_hazard(hazard), np.diff(slopes.indptr))
-    slopes.data /= exposure[used][slopes.indices]
-    return slopes
-
-
 @dataclass(frozen=True)
 class _Quadratic:
     """The quadratic that touches the log likelihood, in credits: coefficient x exposure.
@@ -311,6 +302,8 @@ class _Quadratic:
         Shape (p,), of all features.
     used
         Shape (r,): places of the features that are present and have exposure.
+    scaled
+        Sparse, shape (n, r): slope of each conversion's log hazard; 0 where there is no hazard.
     place
         Shape (r,): credited conversions where they touch.
     slope
@@ -321,6 +314,7 @@ class _Quadratic:
 
     exposure: FloatArray
     used: IntArray
+    scaled: sparse.csr_array
     place: FloatArray
     slope: FloatArray
     curvature: FloatArray
@@ -335,10 +329,13 @@ class _Quadratic:
     ) -> "_Quadratic":
         """Work it out for the weights, shape (n,), at coefficients of shape (p,)."""
         used = np.flatnonzero((exposure > 0) & (values.sum(axis=0) > 0))
-        scaled = _log_slopes(values, exposure, used, values @ coefficients)
+        scaled = sparse.csr_array(values[:, used])
+        scaled.data *= np.repeat(_per_hazard(values @ coefficients), np.diff(scaled.indptr))
+        scaled.data /= exposure[used][scaled.indices]
         return cls(
             exposure=exposure,
             used=used,
+            scaled=scaled,
             place=(coefficients * exposure)[used],
             slope=scaled.T @ weights - 1.0,
             curvature=gram_matrix(scaled, weights),
@@ -504,9 +501,8 @@ def perturbed_coefficients(
         Shape (p, draws), at least 0.
     """
     quadratic = _Quadratic.at(data.values, data.exposure, data.weights, coefficients)
-    log_slopes = _log_slopes(data.values, data.exposure, quadratic.used, data.values @ coefficients)
     # Slope of each draw at the maximum: its own conversions against the same exposure.
-    slopes = log_slopes.T @ (counts * data.weights[:, None]) - 1.0
+    slopes = quadratic.scaled.T @ (counts * data.weights[:, None]) - 1.0
     return quadratic.maximum(slopes, sweeps, tolerance=1e-3 * float(np.sqrt(data.weights.sum())))
 
 

@@ -253,6 +253,39 @@ def test_a_newton_step_that_leaves_conversions_without_hazard_is_not_taken(
     assert alone.log_likelihood == pytest.approx(best.log_likelihood, abs=2e-4)
 
 
+def test_a_quadratic_that_is_no_guide_is_tried_ever_more_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Features much alike: other steps bring the maximum nearer only slowly.
+    days = np.random.default_rng(0).exponential(5.0, 300)
+    values = sparse.csr_array(np.exp(-days[:, None] / np.array([3.0, 4.0, 5.0, 6.0])))
+    tries = []
+
+    def peak(self: hazard._Quadratic) -> FloatArray:
+        tries.append(self)
+        return np.zeros(len(self.exposure))
+
+    monkeypatch.setattr(hazard._Quadratic, "peak", peak)
+    exposure = np.array([30.0, 40.0, 50.0, 60.0])
+    fit = maximize_likelihood(values, exposure, np.ones((300, 1)), tolerance=0.0, max_steps=400)
+
+    assert len(fit.history) == 400
+    assert 3 <= len(tries) <= 400 / NEWTON_EVERY / 4
+
+
+def test_a_hazard_without_a_reciprocal_is_none() -> None:
+    # The second conversion has a feature, but next to nothing of it.
+    values = sparse.csr_array(np.array([[1.0, 0.0], [0.0, 1e-300]]))
+    exposure, weights = np.array([10.0, 10.0]), np.ones((2, 1))
+    maximum = maximize_likelihood(values, exposure, weights, start=np.full((2, 1), 1e-12))
+    quadratic = hazard._Quadratic.at(values, exposure, weights[:, 0], np.full(2, 1e-12))
+
+    assert np.all(np.isfinite(maximum.coefficients))
+    assert np.all(np.isfinite(maximum.log_likelihood))
+    assert maximum.coefficients[0, 0] == pytest.approx(0.1)
+    assert np.all(np.isfinite(quadratic.curvature))
+
+
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 @settings(max_examples=25)
 def test_the_peak_of_the_quadratic_is_where_no_coefficient_can_rise(size: int, seed: int) -> None:
