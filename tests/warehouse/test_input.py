@@ -430,14 +430,17 @@ def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
             );
             create view session_costs as
                 select column1 as session_id, column2 as cost from (
-                    values ('s1', 5.5), (' s2', ''), ('nobody', 3), (null, 2), ('s3', 'abc')
+                    values
+                        ('s1', 5.5), (' s2', ''), ('nobody', 3), (null, 2), ('s3', 'abc'), ('s4', 7)
                 );
             alter table session_sources add column extra text;
             insert into session_sources values
                 ('s1 ', 'u', '2024-01-02', '10:00:00', 'late', 1, 0, 0, null),
                 ('s1', 'u', '2024-01-01', '10:00:00', 'early', 1, 0, 0, null),
                 ('s2', 'u', '2024-01-03', '10:00:00', 'ad', 'yes', 0, 0, null),
-                ('s3', 'u', 'soon', '10:00:00', 'ad', 0, 0, 0, null);
+                ('s3', 'u', 'soon', '10:00:00', 'ad', 0, 0, 0, null),
+                ('s4', '', '2024-01-01', '10:00:00', 'nobody''s', 0, 0, 0, null),
+                ('s4', 'v', '2024-01-04', '10:00:00', 'ad', 0, 0, 0, null);
             insert into CONVERSIONS values
                 ('c1', 'u', '2024-01-05', '10:00:00', 19.99),
                 ('c2', 'u', '2024-01-05', '10:00:00', 'abc'),
@@ -449,7 +452,7 @@ def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
     assert built.rows(
         "select date::varchar, channel, spend::double, conversions from "
         "marts.rpt_channel_performance where attribution_model = 'linear' order by date"
-    ) == [("2024-01-01", "early", 5.5, 1), ("2024-01-03", "ad", 0, 1)]
+    ) == [("2024-01-01", "early", 5.5, 1), ("2024-01-03", "ad", 0, 1), ("2024-01-04", "ad", 7, 0)]
     assert built.rows(
         "select conversion_id, revenue::double from marts.fct_conversions order by 1"
     ) == [("c1", 19.99), ("c3", 0)]
@@ -459,6 +462,7 @@ def test_sqlite_values_of_any_type_are_read_row_by_row(tmp_path: Path) -> None:
     ) == [
         ("conversions", "unreadable_amount", 1),
         ("sessions", "duplicate_id", 1),
+        ("sessions", "missing_person", 1),
         ("sessions", "unreadable_time", 1),
         ("spend", "missing_id", 1),
         ("spend", "unknown_touchpoint", 1),
