@@ -118,6 +118,13 @@ def test_types_of_one_parquet_file_do_not_change_the_values_of_another(tmp_path:
             }
         )
         pyarrow.parquet.write_table(table, files / f"sessions_{number}.parquet")
+    # Of one type in all files, and still no number of ten decimals.
+    net = {
+        "customer_id": ["p"],
+        "service_date": ["2024-01-01"],
+        "net": pa.array([16777215.0], "f4"),
+    }
+    pyarrow.parquet.write_table(pa.table(net), files / "revenue.parquet")
     built = stage(tmp_path, files)
 
     assert [spend for _, _, spend in built.rows(SPEND)] == [
@@ -129,6 +136,7 @@ def test_types_of_one_parquet_file_do_not_change_the_values_of_another(tmp_path:
         ("123456789012345679", datetime(2024, 1, 1)),
         ("1234567890123456", datetime(9999, 12, 31)),
     ]
+    assert built.rows("select net from staging.stg_files__revenue") == [(16777215,)]
 
 
 @pytest.mark.fault(
