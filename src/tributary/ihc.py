@@ -456,7 +456,9 @@ def _fit_phase(
     }
     if not len(knots):
         return Curve(knots, knots), factors
-    heights = _steps(knots, knots, is_rising=is_rising) @ solution[: len(knots)]
+    # One after the other, not by a product, whose rounding may let a curve turn.
+    rises = solution[: len(knots)]
+    heights = np.cumsum(rises) if is_rising else np.cumsum(rises[::-1])[::-1]
     if on_curve.all():
         heights = heights / max(float(heights.max()), np.finfo(np.float64).tiny)
     return Curve(knots, np.clip(heights, 0.0, 1.0)), factors
