@@ -88,6 +88,8 @@ class Home:
                     "DBT_LOG_PATH": str(self.folder / "logs"),
                     "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
                     "DBT_USE_COLORS": "false",
+                    # As a user may have set it; a build that is to be published needs it.
+                    "DBT_WRITE_JSON": "false",
                     "TRIBUTARY_HASH_KEY": HASH_KEY,
                     **(environment or {}),
                 },

@@ -281,7 +281,9 @@ def _run_dbt(
 ) -> int:
     """Run dbt build in the private file, its output shown, and return its exit status."""
     (target / "run_results.json").unlink(missing_ok=True)
-    command = [str(Path(sys.executable).with_name("dbt")), "build", "--vars", variables]
+    dbt_program = str(Path(sys.executable).with_name("dbt"))
+    # What is published is read from dbt's account of its run, which a user may have switched off.
+    command = [dbt_program, "build", "--write-json", "--vars", variables]
     with subprocess.Popen(  # noqa: S603 - a list, no shell
         [*command, "--full-refresh"] if full_refresh else command,
         env={**os.environ, "TRIBUTARY_WAREHOUSE": str(private)},
