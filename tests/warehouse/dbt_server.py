@@ -1,9 +1,9 @@
 """Run dbt many times without reading the project anew each time.
 
-Importing dbt and parsing the project takes longer than building a few rows. This process does both
-once and forks for every command, so that each runs in a process of its own, as from a shell. It
-takes one request as JSON per line on standard input and answers with the exit status, or with
-"not parsed" where a setting that parsing depends on is wrong.
+Importing dbt, parsing the project and compiling its macros takes longer than building a few rows.
+This process does all of it once and forks for every command, so that each runs in a process of its
+own, as from a shell. It takes one request as JSON per line on standard input and answers with the
+exit status, or with "not parsed" where a setting that parsing depends on is wrong.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 from dbt.cli.main import dbtRunner
+from dbt_common.clients.jinja import template_cache
 
 # What the Python models import, so that no build has to: these load SciPy and scikit-learn.
 import tributary.data_driven
@@ -48,6 +49,8 @@ def parsed(request: Request) -> Any:
         # Relations keep the database's name, which is that of the file: it is always the same one.
         arguments = ["--quiet", "--no-partial-parse", "parse", "--vars", json.dumps(settings)]
         MANIFESTS[key] = dbtRunner().invoke(arguments).result
+        for macro in MANIFESTS[key].macros.values() if MANIFESTS[key] else ():
+            template_cache.get_node_template(macro)
     return MANIFESTS[key]
 
 

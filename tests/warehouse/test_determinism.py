@@ -68,6 +68,7 @@ def build_market(tmp_path_factory: pytest.TempPathFactory) -> Builder:
             "--profiles-dir",
             str(folder),
             variables=f"{{sources: [files], files_path: {folder}}}",
+            environment={"DBT_WRITE_JSON": "true"},
         )
         assert built.status == 0, built.output
         return built

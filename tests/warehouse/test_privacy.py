@@ -154,6 +154,7 @@ class Project:
                 "DBT_TARGET_PATH": str(target),
                 "DBT_LOG_PATH": str(self.logs),
                 "TRIBUTARY_IHC_API_KEY": API_KEY,
+                "DBT_WRITE_JSON": "true",
             },
         )
         assert built.status == 0, built.output

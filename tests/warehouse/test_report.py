@@ -46,7 +46,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
     write_csv(
         folder / "input" / "spend.csv", "date,channel,spend", [("2024-01-01", "Paid Social", 15)]
     )
-    result = build(folder, f"{{sources: [files], files_path: {folder / 'input'}}}")
+    result = build(
+        folder,
+        f"{{sources: [files], files_path: {folder / 'input'}}}",
+        environment={"DBT_WRITE_JSON": "true"},
+    )
     assert result.status == 0, result.output
     return result
 
