@@ -139,10 +139,10 @@
     {{ return(text) }}
 {% endmacro %}
 
-{#- Country of phone numbers that are written without a country code. -#}
+{#- Country of phone numbers that are written without a country code; Kosovo has no code in ISO 3166-1. -#}
 {% macro default_phone_region() %}
     {% set text = var('default_phone_region') | string | trim %}
-    {% if not modules.re.fullmatch('[A-Z]{2}', text) %}
+    {% if text not in modules.pytz.country_names.keys() | list + ['XK'] %}
         {{ setting_error(
             'default_phone_region', var('default_phone_region'),
             "a country in two capital letters (ISO 3166-1), such as US, CA or GB; 'NO' needs quotes"

@@ -100,6 +100,7 @@ REPARSED = pytest.mark.fault(**WRONG_SETTING, long=True)
             "default_phone_region is 'us'. Allowed: a country in two capital letters (ISO 3166-1)",
             marks=REPARSED,
         ),
+        pytest.param("{default_phone_region: UK}", "such as US, CA or GB", marks=REPARSED),
         pytest.param("{default_phone_region: NO}", "'NO' needs quotes", marks=REPARSED),
         pytest.param(
             "{email_provider_rules: some}",
