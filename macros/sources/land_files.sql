@@ -451,6 +451,7 @@
 {% macro csv_input(source, entity, files) %}
     {% set relations, groups = {}, {} %}
     {% for file in files %}
+        {% do check_compression(source, file) %}
         {% set form = csv_form(source, file) %}
         {% set lines = csv_line_check(file, form) %}
         {% if not lines.are_plain %}
@@ -475,6 +476,17 @@
         'relations': relations,
         'relation': "(" ~ readers | join(" union all by name ") ~ ")"
     }) }}
+{% endmacro %}
+
+{#- Stops the build where a compressed file is cut or damaged: DuckDB would read it as far as it goes. -#}
+{% macro check_compression(source, file) %}
+    {% set fault = query_column("select gzip_fault(" ~ sql_text(file) ~ ")")[0] if file.endswith('.gz') %}
+    {% if fault %}
+        {{ exceptions.raise_compiler_error(
+            "Source " ~ source ~ ": " ~ file ~ " is cut, damaged or not compressed with gzip (" ~ fault
+            ~ "). Deliver it again."
+        ) }}
+    {% endif %}
 {% endmacro %}
 
 {% macro csv_reader(literals, form, options) %}

@@ -1,6 +1,8 @@
 """Files of one entity that differ from each other, and names of files that mean something else."""
 
+import gzip
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -58,6 +60,56 @@ def test_files_that_are_passed_over_are_named(tmp_path: Path) -> None:
     assert built.rows(SPEND) == [("2024-01-01", "a", 5)]
     assert all(f"{files / name}" in built.output for name in others)
     assert built.output.count("passed over") == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(
+            lambda file: file[: len(file) // 2],
+            "ended before",
+            marks=pytest.mark.fault(
+                done="a compressed file that was cut", expected="the build stops and names it"
+            ),
+        ),
+        pytest.param(
+            lambda file: file[:-6] + bytes([file[-6] ^ 1]) + file[-5:],
+            "CRC check failed",
+            marks=pytest.mark.fault(
+                done="a compressed file with a wrong checksum",
+                expected="the build stops and names it",
+            ),
+        ),
+        pytest.param(
+            lambda file: gzip.decompress(file),
+            "Not a gzipped file",
+            marks=pytest.mark.fault(
+                done="a file called .csv.gz that is not compressed",
+                expected="the build stops and names it",
+            ),
+        ),
+    ],
+)
+def test_compressed_files_are_whole_or_named(
+    tmp_path: Path, damage: Callable[[bytes], bytes], message: str
+) -> None:
+    files = tmp_path / "input"
+    rows = [(f"2024-01-{day:02}", f"channel {day}", day) for day in range(1, 32)]
+    write_csv(files / "spend.csv", HEADERS["spend"], rows)
+    whole = gzip.compress((files / "spend.csv").read_bytes())
+    (files / "spend.csv").unlink()
+    (files / "spend.csv.gz").write_bytes(whole + gzip.compress(b"2024-02-01,more,32\n"))
+    assert [spend for _, _, spend in stage(tmp_path, files).rows(SPEND)] == list(range(1, 33))
+
+    (files / "spend.csv.gz").write_bytes(damage(whole))
+    built = run_dbt(
+        tmp_path,
+        *("run", "--select", "path:models/staging/files"),
+        variables=f"{{sources: [files], files_path: '{files}'}}",
+    )
+    assert built.status != 0
+    assert f"{files / 'spend.csv.gz'} is cut, damaged or not compressed with gzip" in built.output
+    assert message in built.output
 
 
 @pytest.mark.fault(
