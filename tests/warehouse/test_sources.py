@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from .conftest import Build, run_dbt, write_csv
+from .conftest import HEADERS, Build, run_dbt, write_csv
 
 # Headers as call trackers and practice software name their columns.
 TABLES: Mapping[str, tuple[str, list[tuple[object, ...]]]] = {
@@ -231,3 +231,18 @@ def test_database_without_a_needed_table_is_named(tmp_path: Path) -> None:
     )
     assert built.status != 0
     assert "there is no table or file for sessions in" in built.output
+
+
+def test_inputs_that_stay_away_are_told_by_freshness(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    write_csv(files / "sessions.csv", HEADERS["sessions"], [("s", "u", "2024-01-01", "Email")])
+    write_csv(files / "conversions.csv", HEADERS["conversions"], [("c", "u", "2024-01-02", 5)])
+    told = run_dbt(
+        tmp_path,
+        *("source", "freshness"),
+        variables=f"{{sources: [files], files_path: '{files}'}}",
+    )
+
+    assert told.status == 0, told.output
+    assert "WARN freshness of files.sessions" in told.output
+    assert "WARN freshness of files.conversions" in told.output
