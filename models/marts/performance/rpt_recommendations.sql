@@ -6,6 +6,7 @@
 {%- set rules = [
     ('none', 'no spend', 'spend <= 0'),
     ('none', 'no revenue', 'revenue_of_type <= 0'),
+    ('none', 'spend, but in no journey', 'touches = 0 and conversions = 0'),
     ('none', 'no interval', 'roas_low is null'),
     ('none', 'looks confounded', 'confounding is not null'),
     ('cut', 'even the upper bound is below the target', 'roas_high < ' ~ target),
@@ -65,6 +66,7 @@ edges as (
     select
         conversion_type,
         channel,
+        count(*) as touches,
         count(case when touch_number = 1 then 1 end) as first_touches,
         count(case when touch_number = journey_length then 1 end) as last_touches
     from journey_touchpoints
@@ -90,6 +92,7 @@ gathered as (
     select
         channel_roi.*,
         confounded.confounding,
+        coalesce(edges.touches, 0) as touches,
         coalesce(edges.first_touches, 0) as first_touches,
         coalesce(edges.last_touches, 0) as last_touches,
         coalesce(conversion_types.revenue, 0) as revenue_of_type,
