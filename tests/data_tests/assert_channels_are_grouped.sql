@@ -1,6 +1,6 @@
 -- Channels that the seed channel_groups does not list: they are (ungrouped), paid if money was
 -- spent on them, and never passed over as direct. Add a row for each to seeds/channel_groups.csv.
-{{ config(severity='warn') }}
+{{ config(severity='warn', meta={'tells': 'channel'}) }}
 
 select
     channel,

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from .conftest import build, write_csv
+from .conftest import HEADERS, build, write_csv
 
 FIRST = (
     "touchpoint_key = "
@@ -273,3 +273,29 @@ def test_data_test_notices_what_was_done(
     assert len(warehouse.execute(data_test).fetchall()) > before
     # Only the warning about channels without a group has something to say of good data.
     assert before == 0 or name == "assert_channels_are_grouped"
+
+
+def test_what_fails_or_warns_says_what_it_found_and_how_to_fix_it(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    write_csv(files / "sessions.csv", HEADERS["sessions"], [("s", "u", "2024-01-01", "Street")])
+    write_csv(
+        files / "experiments.csv",
+        "channel,kind,start_date,end_date,lift,std_error",
+        [("Nobody", "geo", "2024-01-01", "2024-01-02", 5, 1)],
+    )
+
+    def output(currency: str) -> str:
+        write_csv(
+            files / "conversions.csv",
+            f"{HEADERS['conversions']},currency",
+            [("c1", "u", "2024-01-02", 5, "EUR"), ("c2", "u", "2024-01-03", 5, currency)],
+        )
+        return build(tmp_path, f"{{sources: [files], files_path: '{files}'}}").output
+
+    warned = output("EUR")
+    assert "assert_channels_are_grouped: Street. Warns of channels" in warned
+    assert "add a row for each to seeds/channel_groups.csv" in warned
+    assert "assert_lift_tests_are_used: Nobody, from 2024-01-01: " in warned
+    failed = output("CHF")
+    assert "assert_one_currency: files, revenue: CHF to EUR in 2 of 2 rows. Revenue and" in failed
+    assert "set reporting_currency and fill the seed currency_rates" in failed
