@@ -95,13 +95,41 @@
 {% endmacro %}
 
 {#-
+  Comes after each model by person, in one transaction with it: built without the models of changes, as by
+  --select, it is of settings and code that the states do not speak of, and so all of them go.
+-#}
+{% macro forget_persons_of_models_built_alone() %}
+    {% if execute and config.get('incremental_strategy') == 'changed_persons' and not (
+        are_in_this_build(models_of_changes())
+    ) %}
+        {% set states = person_states() %}
+        {% if states %}
+            {% do adapter.drop_relation(states) %}
+        {% endif %}
+    {% endif %}
+{% endmacro %}
+
+{#- The seeds that models by person read, and their columns. -#}
+{% macro seeds_of_persons() %}
+    {{ return({
+        'attribution_models': ['attribution_model', 'family', 'is_enabled', 'decay_weight'],
+        'position_shares': ['attribution_model', 'place', 'share'],
+        'ihc_curves': ['phase', 'hours', 'membership'],
+        'ihc_channel_factors': ['phase', 'channel', 'factor'],
+        'ihc_phase_weights': ['phase', 'weight']
+    }) }}
+{% endmacro %}
+
+{#-
   All that rows of models by person follow from beside the rows of the person: where it changes, all
-  persons have changed. Which models are computed is asked of the loaded seed: `dbt run` builds
-  without loading a new one.
+  persons have changed. Seeds are asked as they are loaded: `dbt run` builds without loading a new one.
 -#}
 {% macro definition_of_persons() %}
-    {% set computed = computed_models() %}
-    {{ return(local_md5(code_and_settings() ~ computed) if execute else '') }}
+    {% set loaded = [] %}
+    {% for seed, columns in seeds_of_persons().items() %}
+        {% do loaded.append(seed_rows(seed, columns)) %}
+    {% endfor %}
+    {{ return(local_md5(code_and_settings() ~ loaded) if execute else '') }}
 {% endmacro %}
 
 {#- Were all models by person part of this build? Else what was changed stays to be done. -#}
@@ -113,6 +141,15 @@
         {{ exceptions.raise_compiler_error(
             node.name ~ " is a model by person that the macro models_by_person does not list."
         ) }}
+    {% endfor %}
+    {% for name in (models_by_person() if execute else []) %}
+        {% for seed in graph.nodes['model.tributary.' ~ name].depends_on.nodes if (
+            seed.startswith('seed.') and seed.split('.')[-1] not in seeds_of_persons()
+        ) %}
+            {{ exceptions.raise_compiler_error(
+                name ~ " reads " ~ seed ~ ", which the macro seeds_of_persons does not list."
+            ) }}
+        {% endfor %}
     {% endfor %}
     {{ return(are_in_this_build(models_of_changes() + models_by_person())) }}
 {% endmacro %}

@@ -20,7 +20,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from .conftest import Build, run_dbt, write_csv
+from .conftest import HEADERS, Build, Row, run_dbt, write_csv
 
 TOLERANCE = 1e-9
 LONG_SEQUENCES = int(os.environ.get("TRIBUTARY_INCREMENTS", "0"))
@@ -402,6 +402,63 @@ def test_builds_that_go_on_give_what_a_build_from_nothing_gives(seed: int, tmp_p
     assert changed_share(built) == 0
     assert any(0 < share < 0.5 for share in shares), "every build was for all persons"
     assert_same(built, build_input(tmp_path / "from_nothing", content))
+
+
+# Commands other than one build after the other.
+
+SELECT = ("--select", "+int_person_states")
+BUILD = ("build", *SELECT, "--exclude-resource-type", "unit_test")
+
+
+@pytest.fixture
+def journeys(tmp_path: Path) -> tuple[Path, str]:
+    """A folder with a few journeys, and the settings to build them with."""
+    touches = [(f"s{i}", f"u{i % 3}", at(i), CHANNELS[i % 4]) for i in range(12)]
+    orders = [(f"c{i}", f"u{i}", at(13), 10) for i in range(3)]
+    write_csv(tmp_path / "input/sessions.csv", HEADERS["sessions"], touches)
+    write_csv(tmp_path / "input/conversions.csv", HEADERS["conversions"], orders)
+    return tmp_path, f"sources: [files], files_path: '{tmp_path / 'input'}'"
+
+
+def credits_after(folder: Path, settings: str, model: str, *command: str) -> list[Row]:
+    """Run a command of dbt's, and read the credits of a model, but for their last digits."""
+    made = run_dbt(folder, *command, variables=f"{{{settings}}}")
+    assert made.status == 0, made.output
+    table = "int_ihc_credits" if model == "ihc" else "int_rule_based_credits"
+    return made.rows(
+        f"select conversion_key, touchpoint_key, round({model}, 9) from intermediate.{table} "
+        "order by all"
+    )
+
+
+@pytest.mark.fault(
+    done="a model by person built alone, with other settings, between two builds",
+    expected="the same rows as without it",
+)
+def test_models_built_alone_leave_nothing_of_their_settings(journeys: tuple[Path, str]) -> None:
+    folder, settings = journeys
+    before = credits_after(folder, settings, "time_decay", *BUILD)
+
+    other = f"{settings}, time_decay_half_life_days: 1"
+    alone = ("run", "--select", "int_rule_based_credits")
+    assert credits_after(folder, other, "time_decay", *alone) != before
+    assert credits_after(folder, settings, "time_decay", *BUILD) == before
+
+
+@pytest.mark.fault(
+    done="dbt run, which loads no seeds, where another one is loaded than lies there",
+    expected="credits follow from the one that is loaded, then and once the other is",
+)
+def test_credits_follow_from_the_seeds_that_are_loaded(journeys: tuple[Path, str]) -> None:
+    folder, settings = journeys
+    before = credits_after(folder, settings, "ihc", *BUILD)
+
+    with duckdb.connect(str(folder / "tributary.duckdb")) as warehouse:
+        warehouse.execute(
+            "update seeds.ihc_phase_weights set weight = if(phase = 'initializer', 0.8, 0.1)"
+        )
+    assert credits_after(folder, settings, "ihc", "run", *SELECT) != before
+    assert credits_after(folder, settings, "ihc", *BUILD) == before
 
 
 # The same again without dbt, whose SQL is taken as it ran: so many more sequences can be tried.
