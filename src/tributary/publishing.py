@@ -32,6 +32,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 SCHEMA = "marts"
 HISTORY = "rpt_runs"
@@ -165,7 +166,7 @@ def publish(
             generation,
             # As all times of a warehouse: UTC without saying so.
             started_at and datetime.fromisoformat(started_at).astimezone(UTC).replace(tzinfo=None),
-            _newest_histories(folder),
+            [path for path in _histories(folder) if _is_parquet(path)],
         )
         published = _write_marts(build, partial, marts, history, run, file_name)
         _seal(partial, manifest, published)
@@ -230,7 +231,7 @@ def rewrite(
     partial.mkdir(mode=0o755)
     try:
         published = {}
-        with _publication(file, partial / file.name, partial / "spill") as connection:
+        with _publication(file, partial / file.name, _spill(partial)) as connection:
             for name, table in tables.items():
                 connection.register(name, table)
             for name in _tables_of(connection, file.stem):
@@ -328,21 +329,39 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class _RunRows:
-    """What a run adds its rows to: by name of a history the file that has it so far."""
+    """What a run adds its rows to: the files that histories are in so far.
+
+    Every generation that is kept has them: the newest by name is not always the newest, as after a
+    clock that ran ahead, and may be damaged.
+    """
 
     run_id: str
     started_at: datetime | None
-    files: Mapping[str, Path]
+    files: Sequence[Path]
 
 
-def _newest_histories(folder: Path) -> dict[str, Path]:
-    """Find each history in the newest generation that has it; older ones know nothing more."""
-    return {
-        path.stem: path
+def damaged_histories(folder: Path) -> list[Path]:
+    """Find the histories that cannot be read, which the next publication goes on without."""
+    return [path for path in _histories(folder) if not _is_parquet(path)]
+
+
+def _histories(folder: Path) -> list[Path]:
+    """List the files of histories in all generations."""
+    return [
+        path
         for generation in generations(folder)
         for path in sorted((folder / GENERATIONS / generation).glob("*.parquet"))
         if path.stem in HISTORIES.values()
-    }
+    ]
+
+
+def _is_parquet(path: Path) -> bool:
+    """Tell whether a file is whole, as far as its end says: what was cut has none."""
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def _write_marts(
@@ -355,7 +374,7 @@ def _write_marts(
 ) -> dict[str, PublishedMart]:
     """Write the DuckDB file and the Parquet files of a generation into its folder."""
     published = {}
-    with _publication(build, partial / file_name, partial / "spill") as connection:
+    with _publication(build, partial / file_name, _spill(partial)) as connection:
         for name in sorted(marts):
             query = f"from {_quoted(build.stem)}.{SCHEMA}.{_quoted(name)}"
             published[name] = _write_mart(connection, partial, name, query)
@@ -375,9 +394,13 @@ def _add_to_history(connection: duckdb.DuckDBPyConnection, mart: str, run: _RunR
         "select $run_id as run_id, cast($started_at as timestamp) as started_at, * "  # noqa: S608
         f"from {_mart(mart)}"
     )
-    if name in run.files:
-        # A column that one of the two lacks is empty there.
-        rows += f" union all by name from read_parquet({_text(run.files[name])})"
+    files = [_text(path) for path in run.files if path.stem == name]
+    if files:
+        # Columns that one of them lacks are empty there.
+        rows += (
+            " union all by name select distinct * "  # noqa: S608 - the paths are quoted
+            f"from read_parquet([{', '.join(files)}], union_by_name = true)"
+        )
     connection.execute(
         f"create table {_mart(name)} as select * from ({rows}) order by all",  # noqa: S608
         {"run_id": run.run_id, "started_at": run.started_at},
@@ -425,8 +448,14 @@ def _seal(
 
 @contextmanager
 def _publication(build: Path, output: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a build for reading and a new DuckDB file for writing, which is closed whole."""
-    with duckdb.connect(config={"temp_directory": str(spill)}) as connection:
+    """Open a build for reading and a new DuckDB file for writing, which is closed whole.
+
+    It may take as much memory, and spills to the same place, as dbt (profiles.yml).
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill)}
+    if limit := os.environ.get("TRIBUTARY_MEMORY_LIMIT"):
+        config["memory_limit"] = limit
+    with duckdb.connect(config=config) as connection:
         # Marts that are views name the database they are of, which DuckDB calls by its file.
         connection.execute(f"attach {_text(build)} as {_quoted(build.stem)} (read_only)")
         connection.execute(
@@ -438,6 +467,12 @@ def _publication(build: Path, output: Path, spill: Path) -> Iterator[duckdb.Duck
         connection.execute(f"detach {_PUBLICATION}")
     if spill.exists():
         shutil.rmtree(spill)
+
+
+def _spill(partial: Path) -> Path:
+    """Say where a publication spills to: where dbt does, or beside itself."""
+    chosen = os.environ.get("TRIBUTARY_SPILL_FOLDER")
+    return Path(chosen) / partial.name if chosen else partial / "spill"
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> int:

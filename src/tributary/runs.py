@@ -121,11 +121,21 @@ def timestamp(moment: datetime) -> str:
 
 
 def run_of(content: Mapping[str, Any]) -> Run:
-    """Read what `Run.as_json` wrote; what an older version did not write keeps its default."""
+    """Read what `Run.as_json` wrote; what an older version did not write keeps its default.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not the content of a run.
+    """
     known = {name: content[name] for name in (own.name for own in fields(Run)) if name in content}
     for name in ("sources", "failed", "warned"):
         known[name] = tuple(known.get(name, ()))
-    return Run(**known)
+    run = Run(**known)
+    for moment in (run.started_at, run.finished_at):
+        if moment is not None:
+            _moment(moment)
+    return run
 
 
 def read_runs(log: Path) -> list[Run]:

@@ -226,6 +226,37 @@ def test_a_history_goes_on_from_the_newest_generation_whichever_is_current(tmp_p
         ).fetchall() == [(name, 1) for name in names]
 
 
+def test_a_history_misses_no_run_where_a_clock_ran_ahead(tmp_path: Path) -> None:
+    build = tmp_path / FILE
+    with duckdb.connect(str(build)) as connection:
+        connection.execute("create schema marts; create table marts.rpt_data_quality as select 1 x")
+    names = [generation(number) for number in (9, 1, 2)]
+    for name in names:
+        publish(build, tmp_path, name, ["rpt_data_quality"], {}, HISTORY, FILE)
+    with duckdb.connect(str(tmp_path / "current" / FILE), read_only=True) as connection:
+        assert connection.execute(
+            "select run_id from marts.rpt_data_quality_history order by run_id"
+        ).fetchall() == [(name,) for name in sorted(names)]
+
+
+def test_publishing_keeps_to_the_memory_that_dbt_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIBUTARY_MEMORY_LIMIT", "300MB")
+    monkeypatch.setenv("TRIBUTARY_SPILL_FOLDER", str(tmp_path / "spill"))
+    build = tmp_path / FILE
+    with duckdb.connect(str(build)) as connection:
+        connection.execute(
+            "create schema marts; create view marts.v as select current_setting('memory_limit') "
+            "as memory, current_setting('temp_directory') as folder"
+        )
+    publish(build, tmp_path, generation(1), ["v"], {}, HISTORY, FILE)
+    with duckdb.connect(str(tmp_path / "current" / FILE), read_only=True) as connection:
+        ((memory, folder),) = connection.execute("from marts.v").fetchall()
+    assert memory == "286.1 MiB"
+    assert Path(folder).parent == tmp_path / "spill"
+
+
 def test_pruning_keeps_the_newest_and_the_current_one(folder: Path) -> None:
     build = folder / "build.duckdb"
     for number in range(1, 5):

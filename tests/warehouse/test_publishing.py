@@ -411,7 +411,10 @@ def test_a_dbt_that_outlives_its_build_holds_the_lock(tmp_path: Path) -> None:
     time.sleep(0.1)
     process.kill()
     process.join()
-    assert said.read_text() == f"build --vars {{a: 1}} --full-refresh in {tmp_path / 'private'}\n"
+    assert (
+        said.read_text()
+        == f"build --write-json --vars {{a: 1}} --full-refresh in {tmp_path / 'private'}\n"
+    )
 
     build_id, dbt_id = json.loads((tmp_path / LOCK_FILE).read_text())["processes"]
     assert build_id == process.pid
@@ -489,6 +492,7 @@ def test_what_is_no_warehouse_is_left_alone(folder: Path) -> None:
     [
         (["--vars", "[a, b]"], "--vars is '[a, b]'. Write it as YAML"),
         (["--vars", "{a: "], "--vars is '{a: '. Write it as YAML"),
+        (["--vars", "{30: lookback_days}"], "--vars is '{30: lookback_days}'. Write it as YAML"),
         (["--warehouse", "/proc/none/tributary.duckdb"], "/proc/none"),
     ],
 )
@@ -499,6 +503,59 @@ def test_what_cannot_be_built_is_said_in_one_line(
     assert refused.exit_code == 1
     assert expected in refused.output
     assert isinstance(refused.exception, SystemExit)
+
+
+@pytest.mark.fault(
+    done="memory or threads that are no amount, in the environment",
+    expected="refused in one line",
+)
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TRIBUTARY_THREADS", "0"), ("TRIBUTARY_THREADS", "two"), ("TRIBUTARY_MEMORY_LIMIT", "lots")],
+)
+def test_amounts_that_are_none_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    refused = build(folder)
+    assert refused.exit_code == 1
+    assert f"{variable} is '{value}'. Allowed: a" in refused.output
+
+
+@pytest.mark.fault(
+    done="a build of another warehouse of the project, while one runs",
+    expected="refused: dbt writes its account of both into one folder",
+)
+def test_builds_of_one_project_do_not_read_each_others_results(folder: Path) -> None:
+    with build_lock(Path("target/build")):
+        refused = build(folder)
+    assert refused.exit_code == 1
+    assert "A build is running" in refused.output
+    assert not (folder / "current").exists()
+
+
+@pytest.mark.fault(
+    done="a file of the system's beside what is published, a damaged history, a run without a time",
+    expected="the build is published, and names the history",
+)
+def test_small_damage_stops_no_publication(folder: Path) -> None:
+    assert build(folder).exit_code == 0
+    assert build(folder).exit_code == 0
+    first, second = generations(folder)
+    (folder / "current/.DS_Store").write_bytes(b"what a file manager leaves")
+    damaged = folder / f"generations/{second}/rpt_data_quality_history.parquet"
+    content = damaged.read_bytes()
+    damaged.chmod(0o644)
+    damaged.write_bytes(content[: len(content) // 2])
+    with (folder / RUNS_FILE).open("a") as log:
+        log.write(json.dumps({**read_runs(folder / RUNS_FILE)[0].as_json(), "started_at": "once"}))
+
+    done = build(folder)
+    assert done.exit_code == 0, done.output
+    assert f"{damaged} cannot be read" in done.output
+    third = generations(folder)[-1]
+    runs = "select distinct run_id from marts.rpt_data_quality_history order by run_id"
+    assert query(folder / "current" / FILE, runs) == [(first,), (third,)]
 
 
 @pytest.mark.fault(

@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from tributary.publishing import (
     MANIFEST,
     PARTIAL,
     current_generation,
+    damaged_histories,
     finish_rewrites,
     new_generation,
     prune,
@@ -107,9 +109,15 @@ def build_command(
     passes do the marts become the current generation, and the copy the warehouse's file.
     """
     places = Places(warehouse.absolute())
+    _check_environment()
     try:
         settings = _settings(variables)
-        with locked(places.folder, wait) as lock, _working_file(places.warehouse) as working_file:
+        with (
+            locked(places.folder, wait) as lock,
+            # dbt writes its account of a run into the project, whichever warehouse it builds.
+            locked(_target() / "build", wait),
+            _working_file(places.warehouse) as working_file,
+        ):
             recover(places)
             run = _begin(places, settings)
             try:
@@ -128,6 +136,25 @@ def build_command(
         raise fail(f"{error.strerror or error}: {error.filename or places.folder}.") from None
 
 
+def _target() -> Path:
+    """Name the folder that dbt writes its account of a run into."""
+    return Path(os.environ.get("DBT_TARGET_PATH", "target"))
+
+
+def _check_environment() -> None:
+    """Refuse values of variables that dbt and DuckDB would answer with a stack trace."""
+    threads = os.environ.get("TRIBUTARY_THREADS", "1")
+    if not re.fullmatch("[1-9][0-9]{0,3}", threads):
+        raise fail(f"TRIBUTARY_THREADS is '{threads}'. Allowed: a whole number from 1.")
+    limit = os.environ.get("TRIBUTARY_MEMORY_LIMIT")
+    try:
+        duckdb.connect(config={"memory_limit": limit} if limit else {}).close()
+    except duckdb.Error:
+        raise fail(
+            f"TRIBUTARY_MEMORY_LIMIT is '{limit}'. Allowed: a number and a unit, such as 4GB."
+        ) from None
+
+
 def _settings(variables: str) -> dict[str, Any]:
     """Resolve the vars of the project in this folder."""
     project = Path("dbt_project.yml")
@@ -137,7 +164,7 @@ def _settings(variables: str) -> dict[str, Any]:
         given = yaml.safe_load(variables) or {}
     except (yaml.YAMLError, ValueError):
         given = None
-    if not isinstance(given, dict):
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         raise fail(f"--vars is '{variables}'. Write it as YAML: --vars '{{lookback_days: 30}}'.")
     declared = yaml.safe_load(project.read_text(encoding="utf-8"))["vars"]
     return resolved_settings(declared, given, os.environ)
@@ -162,10 +189,7 @@ def _working_file(warehouse: Path) -> Iterator[BinaryIO | None]:
     """Open the working file, if there is one, and keep a dbt build beside this one from it."""
     # A publication that has lost its file is of no other warehouse.
     published = (warehouse.parent / CURRENT).glob("*")
-    if any(
-        path.suffix != ".parquet" and path.name not in {MANIFEST, warehouse.name}
-        for path in published
-    ):
+    if any(path.name != warehouse.name and _is_duckdb(path) for path in published):
         raise fail(
             f"{warehouse.parent} has the publications of another warehouse. "
             "Choose a folder of its own: --warehouse FOLDER/tributary.duckdb."
@@ -176,6 +200,12 @@ def _working_file(warehouse: Path) -> Iterator[BinaryIO | None]:
     # Closing a file gives up all locks that the process has on it: DuckDB has to close it first.
     with warehouse.open("rb") as content, open_warehouse(warehouse):
         yield content
+
+
+def _is_duckdb(path: Path) -> bool:
+    """Tell whether a file is a database of DuckDB, by what it begins with."""
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
 
 
 def _take_over(working_file: BinaryIO | None, places: Places) -> None:
@@ -253,9 +283,8 @@ def _code() -> tuple[str | None, bool | None]:
 
 def _build(places: Places, run: Run, variables: str, full_refresh: bool, lock: BuildLock) -> None:
     """Build in the private file, and publish."""
-    target = Path(os.environ.get("DBT_TARGET_PATH", "target"))
-    status = _run_dbt(places.private, target, variables, full_refresh, lock)
-    results = read_results(target)
+    status = _run_dbt(places.private, _target(), variables, full_refresh, lock)
+    results = read_results(_target())
     run = replace(run, tests=results.tests, failed=results.failed, warned=results.warned)
     if status != 0 or not results.marts:
         # Without a model or test to blame, the project could not be read, or dbt was killed.
@@ -298,6 +327,8 @@ def _publish(places: Places, run: Run, marts: tuple[str, ...]) -> Run:
     # Opening for writing takes in what the write-ahead log may still hold.
     duckdb.connect(str(places.private)).close()
     run = replace(run, sources=source_rows(places.private)).ended(PUBLISHED, datetime.now(UTC))
+    for history in damaged_histories(places.folder):
+        say.print(f"{history} cannot be read: what it alone knows is left out of the history.")
     published = publish(
         places.private,
         places.folder,
