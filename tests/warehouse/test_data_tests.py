@@ -145,6 +145,11 @@ TAMPERING = {
     "checks_of_fct_conversions/primary_key": [
         "insert into marts.fct_conversions select * from marts.fct_conversions limit 1",
     ],
+    "checks_of_fct_conversions/conversions_are_attributed_or_have_a_reason": [
+        "update marts.fct_conversions set unattributed_reason = null",
+        "update marts.fct_conversions set unattributed_reason = 'never_touched'",
+        "update marts.fct_conversions set unattributed_reason = 'none' where not is_attributed",
+    ],
     "checks_of_rpt_channel_performance/rpt_channel_performance_knows_its_channels": [
         "delete from marts.dim_channels"
     ],

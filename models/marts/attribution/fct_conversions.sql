@@ -12,6 +12,13 @@ journey_touchpoints as (
 
 ),
 
+touchpoints as (
+
+    -- Of all times: why a conversion has none does not depend on the period that is reported.
+    select * from {{ ref('int_touchpoints') }}
+
+),
+
 touchpoint_counts as (
 
     select
@@ -19,6 +26,30 @@ touchpoint_counts as (
         count(*) as touchpoint_count
     from journey_touchpoints
     group by conversion_key
+
+),
+
+unattributed as (
+
+    select
+        journey_windows.conversion_key,
+        journey_windows.person_key
+    from journey_windows
+    left join touchpoint_counts
+        on journey_windows.conversion_key = touchpoint_counts.conversion_key
+    where touchpoint_counts.conversion_key is null
+
+),
+
+first_touches as (
+
+    select
+        unattributed.conversion_key,
+        min(touchpoints.touched_at) as first_touched_at
+    from touchpoints
+    inner join unattributed
+        on touchpoints.person_key = unattributed.person_key
+    group by unattributed.conversion_key
 
 ),
 
@@ -33,10 +64,18 @@ final as (
         journey_windows.converted_at,
         journey_windows.revenue,
         coalesce(touchpoint_counts.touchpoint_count, 0) as touchpoint_count,
-        touchpoint_counts.touchpoint_count is not null as is_attributed
+        touchpoint_counts.touchpoint_count is not null as is_attributed,
+        case
+            when touchpoint_counts.touchpoint_count is not null then null
+            when first_touches.first_touched_at is null then 'never_touched'
+            when first_touches.first_touched_at >= journey_windows.converted_at then 'touched_afterwards'
+            else 'before_window'
+        end as unattributed_reason
     from journey_windows
     left join touchpoint_counts
         on journey_windows.conversion_key = touchpoint_counts.conversion_key
+    left join first_touches
+        on journey_windows.conversion_key = first_touches.conversion_key
 
 )
 
