@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from tributary.checks import (
@@ -344,6 +346,23 @@ def test_status_1_where_a_day_jumped(tmp_path: Path) -> None:
     moved = [one for one in content["readings"] if one["is_notable"]]
     assert content["status"] == "moved"
     assert all(one["sentence"] and one["next"] for one in moved)
+
+
+def test_what_moved_is_readable_on_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_days(tmp_path, 40)
+    publish_days(tmp_path, 41)
+    assert " to " in check(tmp_path).stdout
+    monkeypatch.setattr(
+        "tributary.cli.check.table_console", partial(Console, highlight=False, width=80)
+    )
+    lines = check(tmp_path).stdout.splitlines()
+    row = next(line.split("  ") for line in lines if "Revenue (purchase)" in line)
+    assert [cell.strip() for cell in row if cell] == [
+        "Revenue (purchase)", "40 days before", "8,000.0", "8,000.0", "+0.0%"
+    ]  # fmt: skip
+    assert max(map(len, lines)) <= 80
 
 
 def test_one_publication_is_no_alarm(tmp_path: Path) -> None:

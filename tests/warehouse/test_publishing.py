@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import duckdb
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import tributary.cli.build as command
@@ -201,6 +203,29 @@ def test_a_full_disk_while_publishing_is_a_failed_run(
     assert current_generation(folder) == name
     assert read_runs(folder / RUNS_FILE)[-1].failed == ("publishing",)
     assert build(folder).exit_code == 0
+
+
+def test_runs_and_what_to_do_next_are_whole_on_a_narrow_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(folder).exit_code == 0
+    assert build(folder, "--vars", "{fail: true}").exit_code == 1
+    shown = {}
+    for width in (110, 80, 60):
+        monkeypatch.setattr(
+            "tributary.cli.runs.table_console", partial(Console, highlight=False, width=width)
+        )
+        shown[width] = tributary("runs", "--warehouse", str(folder / FILE)).stdout
+        lines = shown[width].splitlines()
+        assert max(map(len, lines)) <= width
+        for run in read_runs(folder / RUNS_FILE):
+            assert sum(run.run_id in line for line in lines) == 1
+        words = " ".join(shown[width].split())
+        assert "look at is_fresh" in words
+        assert "…" not in words
+    assert "7 of 9" in shown[110]
+    assert "Passed" not in shown[80]
+    assert "Failed" in shown[80]
 
 
 def kill(*arguments: object) -> None:

@@ -24,7 +24,13 @@ from tributary.checks import (
     compare,
     new_period,
 )
-from tributary.cli.console import DEFAULT_WAREHOUSE, TABLE_WIDTH, WarehouseOption, say
+from tributary.cli.console import (
+    DEFAULT_WAREHOUSE,
+    WarehouseOption,
+    print_fitting,
+    say,
+    table_console,
+)
 from tributary.publishing import GENERATIONS, MANIFEST, current_generation, generations
 from tributary.report import UNATTRIBUTED
 from tributary.snapshots import read_snapshot
@@ -32,6 +38,7 @@ from tributary.snapshots import read_snapshot
 MOVED = 1
 NOT_COMPARED = 2
 SHOWN = 20
+NAME_WIDTH = 24
 
 
 def check_command(
@@ -97,7 +104,8 @@ def check_command(
     if as_json:
         typer.echo(_json(previous, current, level, tolerance, model, notes, readings))
     else:
-        Console(highlight=False, width=TABLE_WIDTH).print(_table(previous, current, readings))
+        table = _table(previous, current, readings)
+        print_fitting(table_console(), table, "Usual", "Expected", "When")
         _tell(notable, notes)
     if notable:
         raise typer.Exit(MOVED)
@@ -214,7 +222,7 @@ def _table(previous: Snapshot, current: Snapshot, readings: list[Reading]) -> Ta
         pad_edge=False,
     )
     table.add_column("")
-    table.add_column("What", ratio=1)
+    table.add_column("What", min_width=NAME_WIDTH, overflow="fold")
     table.add_column("When", no_wrap=True)
     for heading in ("Now", "Expected", "Usual", "Change"):
         table.add_column(heading, justify="right", no_wrap=True)

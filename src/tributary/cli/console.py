@@ -1,6 +1,7 @@
 """What the commands share: where they speak, how they fail, how they open the warehouse."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 import duckdb
 import typer
 from rich.console import Console
+from rich.table import Table
 
 DEFAULT_WAREHOUSE = Path("warehouse/tributary.duckdb")
 TABLE_WIDTH = 110
@@ -30,6 +32,44 @@ def fail(message: str) -> typer.Exit:
 def cannot_write(path: Path, error: OSError) -> typer.Exit:
     """Say that a file cannot be written, and why; the caller raises the returned exit."""
     return fail(f"Cannot write {path}: {error.strerror or error}.")
+
+
+def table_console(pipe_width: int = TABLE_WIDTH) -> Console:
+    """Give a console for tables: as wide as the terminal; a pipe has no width of its own."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else pipe_width)
+
+
+def print_fitting(console: Console, table: Table, *dispensable: str) -> None:
+    """Print a table, without as many of these columns as it takes to have room for the others."""
+    for heading in dispensable:
+        if _least_width(console, table) <= console.width:
+            break
+        table = _without(table, heading)
+    console.print(table)
+
+
+def _least_width(console: Console, table: Table) -> int:
+    """Width of a table whose cells are folded between words, and not at all in no_wrap columns."""
+    width = 3 * len(table.columns) - 1  # lines and padding, none of it at the edges
+    for column in table.columns:
+        sizes = [console.measure(cell) for cell in (column.header, *column.cells)]
+        extents = [size.maximum if column.no_wrap else size.minimum for size in sizes]
+        width += max(*extents, column.min_width or 0)
+    return width
+
+
+def _without(table: Table, heading: str) -> Table:
+    kept = [column for column in table.columns if column.header != heading]
+    narrower = Table(
+        *(column.copy() for column in kept),
+        title=table.title,
+        title_justify=table.title_justify,
+        box=table.box,
+        pad_edge=table.pad_edge,
+    )
+    for cells in zip(*(column.cells for column in kept), strict=True):
+        narrower.add_row(*cells)
+    return narrower
 
 
 @contextmanager

@@ -5,10 +5,16 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from tributary.cli.console import DEFAULT_WAREHOUSE, TABLE_WIDTH, WarehouseOption, fail, say
+from tributary.cli.console import (
+    DEFAULT_WAREHOUSE,
+    WarehouseOption,
+    fail,
+    print_fitting,
+    say,
+    table_console,
+)
 from tributary.publishing import GENERATIONS, current_generation, generations
 from tributary.runs import ERASED, FAILED, PUBLISHED, RUNS_FILE, Run, read_runs
 
@@ -30,7 +36,7 @@ def runs_command(
     table.add_column("Status", no_wrap=True)
     for heading in ("Passed", "Warned", "Failed", "Rows used"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Next")
+    table.add_column("Next", overflow="fold")
     for run in reversed(runs[-limit:]):
         table.add_row(
             run.run_id,
@@ -40,7 +46,7 @@ def runs_command(
             _rows(run),
             _next(run, run is runs[-1], current, kept),
         )
-    Console(highlight=False, width=TABLE_WIDTH).print(table)
+    print_fitting(table_console(), table, "Passed", "Rows used", "Warned", "Failed", "Took")
     say.print(f"What made a generation: {folder / GENERATIONS}/<run>/manifest.json")
 
 
