@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow.parquet
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tributary.benchmarks import build_page, build_speed
@@ -391,6 +393,28 @@ def test_the_command_prints_what_was_measured_and_writes_it(
     assert "5,000 touchpoints: dbt build failed" in shown.stderr
     assert "# How fast the build is" in output.read_text()
     assert output.with_suffix(".png").exists()
+
+
+def test_the_printed_tables_cut_nothing_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reason = "its input, journeys as texts, does not fit into 1MB"
+    failed = replace(RESULTS[2], peers=(PeerCost(ALL_CANDIDATES[1], reason),))
+    monkeypatch.setattr(build_speed, "run", lambda *arguments: iter([RESULTS[0], failed]))
+    monkeypatch.setattr(
+        "tributary.cli.benchmark.table_console", lambda _: Console(highlight=False, width=80)
+    )
+
+    shown = CliRunner().invoke(app, ["benchmark", "build"]).stdout
+
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    # Each part of a table names its rows.
+    assert shown.count("\n Stage ") > 2
+    assert shown.count(" start-up of dbt ") == shown.count("\n Stage ")
+    headings = " ".join(shown.split())
+    for heading in ("Start-up", "Floored", "Floors", "Ratio", "Written"):
+        assert heading in headings
 
 
 def test_the_command_fails_where_nothing_was_built(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """tributary benchmark: how good the models are and how fast the build is, measured."""
 
-import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tributary.benchmarks import truth
 from tributary.benchmarks.warehouse import BenchmarkError
-from tributary.cli.console import cannot_write, fail, say
+from tributary.cli.console import cannot_write, fail, say, table_console
 
 BENCHMARK_WIDTH = 150
 
@@ -71,16 +71,11 @@ def benchmark_truth_command(
             raise fail(str(error)) from None
     summaries = truth.summarise(scores)
 
-    heading, *rows = truth_page.accuracy_table(summaries)
-    table = Table(
-        *heading,
-        title="Accuracy: share of the credit that goes where it belongs",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
+    _print_parts(
+        table_console(BENCHMARK_WIDTH),
+        truth_page.accuracy_table(summaries),
+        "Accuracy: share of the credit that goes where it belongs",
     )
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, width=None if sys.stdout.isatty() else BENCHMARK_WIDTH).print(table)
     if output is None:
         say.print("For all measures and a picture add --output FILE.md.")
         return
@@ -300,31 +295,54 @@ def benchmark_build_command(
         raise fail(str(error)) from None
     except OSError as error:
         raise cannot_write(Path(error.filename or work), error) from None
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else BENCHMARK_WIDTH)
+    console = table_console(BENCHMARK_WIDTH)
+    built = [result for result in results if result.cost]
     for result, before in build_page.with_before(results):
         if result.cost is None:
             say.print(f"{result.touchpoints:,} touchpoints: {result.failure}")
             continue
-        console.print(
-            _shown(build_page.stage_table(result, before), f"{result.touchpoints:,} touchpoints")
-        )
-    if not any(result.cost for result in results):
+        stages = build_page.stage_table(result, before)
+        _print_parts(console, stages, f"{result.touchpoints:,} touchpoints")
+    if not built:
         raise typer.Exit(1)
-    console.print(_shown(build_page.size_table(results), "The whole build"))
-    if any(result.peers for result in results):
-        console.print(_shown(build_page.peer_table(results), "Beside other packages"))
+    _print_parts(console, build_page.size_table(built), "The whole build")
+    if any(result.peers for result in built):
+        peers = build_page.peer_table(built)
+        _print_parts(console, peers, "Beside other packages", name_columns=3)
     if output is None:
         say.print("For a page with a picture add --output FILE.md.")
         return
     say.print(f"Wrote {output} and {output.with_suffix('.png')}.")
 
 
-def _shown(rows: list[list[str]], title: str) -> Table:
-    """Lay out rows of cells, headings first, for a terminal."""
-    heading, *cells = rows
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, text in enumerate(heading):
-        table.add_column(text, justify="left" if place == 0 else "right")
-    for row in cells:
-        table.add_row(*row)
-    return table
+def _print_parts(
+    console: Console, rows: list[list[str]], title: str, name_columns: int = 1
+) -> None:
+    """Print rows of cells, headings first, in as many parts as it takes; each has the names."""
+    columns = [
+        # A heading is folded at its spaces, a cell nowhere.
+        (heading.replace(" ", "\n"), *cells)
+        for heading, *cells in zip(*rows, strict=True)
+    ]
+    names, rest = columns[:name_columns], columns[name_columns:]
+    while rest:
+        shown = list(names)
+        while rest and (len(shown) == name_columns or _width([*shown, rest[0]]) <= console.width):
+            shown.append(rest.pop(0))
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for place, (heading, *_) in enumerate(shown):
+            table.add_column(
+                heading,
+                justify="left" if place < name_columns else "right",
+                vertical="bottom",
+                no_wrap=place < name_columns,
+            )
+        for cells in list(zip(*shown, strict=True))[1:]:
+            table.add_row(*cells)
+        console.print(table)
+
+
+def _width(columns: Sequence[Sequence[str]]) -> int:
+    """Width of a table of these columns: their longest lines, and the room between them."""
+    longest = (max(map(len, "\n".join(column).splitlines())) for column in columns)
+    return sum(longest) + 3 * len(columns) - 1
