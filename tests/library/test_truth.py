@@ -242,7 +242,7 @@ def test_scores_are_averaged_over_seeds() -> None:
 def test_one_seed_has_no_spread_and_no_intervals_no_coverage() -> None:
     (summary,) = summarise([replace(SCORE, intervals=0, covered=0)])
 
-    assert (summary.spread, summary.coverage) == (0, None)
+    assert (summary.spread, summary.coverage) == (None, None)
 
 
 def test_the_best_model_comes_first_in_each_regime() -> None:
@@ -442,8 +442,23 @@ def test_the_accuracy_table_has_the_best_model_on_top() -> None:
     assert [row[0] for row in table[1:]] == ["good", UNIFORM_GUESS, "poor"]
 
 
-def test_the_picture_is_a_picture() -> None:
-    assert truth_page.picture(SUMMARIES).startswith(b"\x89PNG")
+def test_the_spread_of_one_seed_is_a_dash() -> None:
+    alone = summarise([SCORE])
+
+    assert truth_page.accuracy_table(alone)[1] == ["m", "0.800 ± -", "0.800"]
+    assert truth_page.detail_table(alone, "clean")[1][:3] == ["m", "0.800", "-"]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_picture_is_a_picture(seeds: int) -> None:
+    summaries = summarise(
+        [
+            replace(SCORE, seed=seed, model=model, accuracy=accuracy + seed / 100)
+            for seed in range(seeds)
+            for model, accuracy in (("good", 0.9), (UNIFORM_GUESS, 0.7))
+        ]
+    )
+    assert truth_page.picture(summaries).startswith(b"\x89PNG")
 
 
 # The command

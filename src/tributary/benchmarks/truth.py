@@ -100,14 +100,14 @@ class Summary:
     """The scores of one model in one regime over all seeds.
 
     `coverage` is over all channels and seeds with intervals; `spread` is the standard deviation of
-    the accuracy between seeds, 0 for one seed. What no score has is None.
+    the accuracy between seeds, None for one seed. What no score has is None.
     """
 
     regime: str
     model: str
     seeds: int
     accuracy: float
-    spread: float
+    spread: float | None
     rank_correlation: float
     baseline_error: float | None
     idle_share: float | None
@@ -293,7 +293,7 @@ def summarise(scores: Iterable[Score]) -> list[Summary]:
                 model,
                 seeds=len(group),
                 accuracy=float(accuracy.mean()),
-                spread=float(accuracy.std(ddof=1)) if len(group) > 1 else 0.0,
+                spread=float(accuracy.std(ddof=1)) if len(group) > 1 else None,
                 rank_correlation=float(np.mean([each.rank_correlation for each in group])),
                 baseline_error=_mean(each.baseline_error for each in group),
                 idle_share=_mean(each.idle_share for each in group),

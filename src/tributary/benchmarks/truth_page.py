@@ -36,7 +36,7 @@ baseline for every model, like conversions without any touchpoint.
 |---|---|
 | accuracy | 1 - total variation distance between true and credited shares of the channels, the \
 baseline left out: the share of the credit that goes where it belongs |
-| ± | standard deviation of the accuracy between seeds |
+| ± | standard deviation of the accuracy between seeds; a dash for one seed, which has none |
 | rank correlation | Spearman's, of true and credited conversions |
 | baseline error | credited minus true share of all conversions that no channel caused; below zero \
 the model gives channels what would have happened anyway |
@@ -70,7 +70,9 @@ def accuracy_table(summaries: Sequence[Summary]) -> list[list[str]]:
     table = [["model", *(REGIMES[regime].title.lower() for regime in regimes), "mean"]]
     for model in _models(summaries):
         found = [by_key.get((regime, model)) for regime in regimes]
-        cells = [f"{each.accuracy:.3f} ± {each.spread:.3f}" if each else "" for each in found]
+        cells = [
+            f"{each.accuracy:.3f} ± {_text(each.spread, '.3f')}" if each else "" for each in found
+        ]
         mean = np.mean([each.accuracy for each in found if each])
         table.append([model, *cells, f"{mean:.3f}"])
     return table
@@ -96,7 +98,7 @@ def detail_table(summaries: Sequence[Summary], regime: str) -> list[list[str]]:
             [
                 each.model,
                 f"{each.accuracy:.3f}",
-                f"{each.spread:.3f}",
+                _text(each.spread, ".3f"),
                 "-" if is_guess else f"{each.rank_correlation:.2f}",
                 _text(each.baseline_error, "+.3f"),
                 _text(each.idle_share, ".1%"),
@@ -224,7 +226,7 @@ def picture(summaries: Sequence[Summary]) -> bytes:
         panel.set_title(REGIMES[regime].title, loc="left", fontsize=11, fontweight="bold")
     for panel in panels[len(regimes) :]:
         panel.set_visible(False)
-    lowest = min(each.accuracy - each.spread for each in summaries)
+    lowest = min(each.accuracy - (each.spread or 0) for each in summaries)
     panels[0].set_xlim(min(0.6, float(np.floor(10 * lowest) / 10)), 1.06)
     figure.suptitle(
         "Share of the credit that goes where it belongs. "
@@ -259,7 +261,7 @@ def _draw_panel(panel: Axes, here: Sequence[Summary], models: Sequence[str]) -> 
         )
         panel.annotate(
             f"{each.accuracy:.2f}",
-            (each.accuracy + each.spread, height),
+            (each.accuracy + (each.spread or 0), height),
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
