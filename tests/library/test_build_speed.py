@@ -376,8 +376,11 @@ def test_the_page_shows_sizes_stages_nodes_and_peers() -> None:
     assert "all attribution models but ihc, survival, data_driven" in text
 
 
-def test_the_picture_is_drawn() -> None:
-    assert build_page.picture(RESULTS).startswith(b"\x89PNG")
+def test_the_picture_is_of_as_many_panels_as_there_is_to_see() -> None:
+    both, alone = (build_page.picture(results) for results in (RESULTS, RESULTS[:2]))
+    assert both.startswith(b"\x89PNG")
+    # The width of a PNG; of one size there is no line to draw.
+    assert int.from_bytes(alone[16:20]) < 0.7 * int.from_bytes(both[16:20])
 
 
 def test_the_command_prints_what_was_measured_and_writes_it(

@@ -360,10 +360,24 @@ the stages that have a floor, **Floors s** the sum of those floors.
 
 
 def picture(results: Sequence[SizeResult]) -> bytes:
-    """Draw seconds by size, and the stages of the largest size beside their floors; PNG."""
+    """Draw seconds by size, and the stages of the largest size beside their floors; PNG.
+
+    At least one size was built; of one alone there are no seconds by size to draw.
+    """
     built = [result for result in results if result.cost is not None]
-    figure = Figure(figsize=(11.0, 4.8), layout="constrained")
-    whole, stages = figure.subplots(1, 2)
+    has_sizes = len(built) > 1
+    figure = Figure(figsize=(11.0 if has_sizes else 6.5, 4.8), layout="constrained")
+    *rest, stages = figure.subplots(1, 1 + has_sizes, squeeze=False).ravel()
+    for whole in rest:
+        _draw_sizes(whole, built)
+    _draw_stages(stages, [each for each in built[-1].stages if each.stage != START_UP])
+    stages.set(title=f"{built[-1].touchpoints:,} touchpoints", xlabel="CPU seconds")
+    content = BytesIO()
+    figure.savefig(content, dpi=110, format="png")
+    return content.getvalue()
+
+
+def _draw_sizes(panel: Axes, built: Sequence[SizeResult]) -> None:
     sizes = [result.touchpoints for result in built]
     for label, colour, seconds in (
         ("whole build, beyond start-up", _OURS, [result.beyond_start_up for result in built]),
@@ -376,16 +390,10 @@ def picture(results: Sequence[SizeResult]) -> bytes:
             ],
         ),
     ):
-        whole.plot(sizes, seconds, color=colour, marker="o", label=label)
-    whole.set(xscale="log", yscale="log", xlabel="touchpoints", ylabel="seconds")
-    whole.grid(alpha=0.3)
-    if built:
-        whole.legend(fontsize="small")
-        _draw_stages(stages, [each for each in built[-1].stages if each.stage != START_UP])
-        stages.set(title=f"{built[-1].touchpoints:,} touchpoints", xlabel="CPU seconds")
-    content = BytesIO()
-    figure.savefig(content, dpi=110, format="png")
-    return content.getvalue()
+        panel.plot(sizes, seconds, color=colour, marker="o", label=label)
+    panel.set(xscale="log", yscale="log", xlabel="touchpoints", ylabel="seconds")
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize="small")
 
 
 def _draw_stages(panel: Axes, stages: Sequence[StageCost]) -> None:

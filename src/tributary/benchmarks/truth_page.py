@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from tributary.benchmarks.regimes import REGIMES
 from tributary.benchmarks.truth import (
@@ -20,6 +21,12 @@ from tributary.benchmarks.truth import (
 # Colours of Okabe and Ito, which colour-blind people can tell apart; the best also has a mark.
 _BEST, _BETTER, _WORSE, _GUESS = "#009E73", "#0072B2", "#E69F00", "#555555"
 _PANEL_WIDTH, _ROW_HEIGHT = 4.0, 0.24
+_LEGEND = [
+    Line2D([], [], color=_BEST, marker="D", label="the best model"),
+    Line2D([], [], color=_BETTER, marker="o", label="no worse than a uniform guess"),
+    Line2D([], [], color=_WORSE, marker="v", label="worse than a uniform guess"),
+    Line2D([], [], color=_GUESS, linestyle="--", label="uniform guess"),
+]
 
 _MEASURES = """\
 ## How it is measured
@@ -228,10 +235,9 @@ def picture(summaries: Sequence[Summary]) -> bytes:
         panel.set_visible(False)
     lowest = min(each.accuracy - (each.spread or 0) for each in summaries)
     panels[0].set_xlim(min(0.6, float(np.floor(10 * lowest) / 10)), 1.06)
-    figure.suptitle(
-        "Share of the credit that goes where it belongs. "
-        "Dashed: a uniform guess. Diamond: the best model.",
-        fontsize=11,
+    figure.suptitle("Share of the credit that goes where it belongs", fontsize=11)
+    figure.legend(
+        handles=_LEGEND, loc="outside lower center", ncols=2 * columns, fontsize=9, frameon=False
     )
     sink = BytesIO()
     figure.savefig(sink, format="png", dpi=110, metadata={"Software": ""})
