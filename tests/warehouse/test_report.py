@@ -244,6 +244,7 @@ def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
         (["--format", "parquet"], "needs a file: add --output FILE"),
         (["--warehouse", "nowhere.duckdb"], "nowhere.duckdb. Make it with: make build"),
         (["--warehouse", "Makefile"], "it is not a DuckDB file"),
+        (["--warehouse", "seeds/channel_groups.csv"], "it is not a DuckDB file"),
         (["--output", "/nowhere/report.csv"], "Cannot write /nowhere/report.csv"),
         (["--output", "/nowhere/report.txt"], "Cannot write /nowhere/report.txt"),
     ],

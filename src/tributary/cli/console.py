@@ -79,18 +79,26 @@ def open_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises
     ------
     typer.Exit
-        If there is none, or another process has it open.
+        If there is none, it is something else, or another process has it open.
     """
     if not path.is_file():
         raise fail(f"There is no warehouse at {path.absolute()}. Make it with: make build")
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        connection = duckdb.connect(str(path), read_only=True)
+    except duckdb.Error as error:
+        raise _cannot_open(path, error) from None
+    try:
+        with connection:
             yield connection
     except duckdb.IOException as error:
-        raise fail(f"Cannot open the warehouse {path}: {_reason(error)}") from None
+        raise _cannot_open(path, error) from None
 
 
-def _reason(error: duckdb.IOException) -> str:
+def _cannot_open(path: Path, error: duckdb.Error) -> typer.Exit:
+    return fail(f"Cannot open the warehouse {path}: {_reason(error)}")
+
+
+def _reason(error: duckdb.Error) -> str:
     """Say why DuckDB cannot open a file, and what to do about it."""
     holder = re.search(r"held in (.+?) \(PID (\d+)\)", str(error))
     if holder:
