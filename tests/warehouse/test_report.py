@@ -187,6 +187,33 @@ def test_report_says_where_credits_cannot_meet_the_models_own_totals(built: Buil
     assert ("marts.rpt_path_credit_audit" in said) == (not_met >= 0.005)
 
 
+def test_cpo_is_a_dash_where_nothing_was_spent(built: Build) -> None:
+    lines = report(built.warehouse).stdout.splitlines()
+    (direct,) = (line.split() for line in lines if line.strip().startswith("Direct"))
+    assert direct[1:6] == ["0.00", "0.50", "45.00", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "unsaid"),
+    [
+        ("spend = 0", "There is no spend of Paid Social here", "Money was spent"),
+        ("conversions = 0", "Money was spent on Paid Social, and nothing is", "no spend"),
+        ("spend = 15", "1 of 2 conversions have no touchpoint", "Paid Social"),
+    ],
+)
+def test_notes_name_the_channels_that_flatter_or_are_called_otherwise(
+    built: Build, tmp_path: Path, change: str, said: str, unsaid: str
+) -> None:
+    warehouse = copied(built, tmp_path)
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            f"update marts.rpt_channel_performance set {change} where channel = 'Paid Social'"
+        )
+    notes = report(warehouse).stderr
+    assert said in notes
+    assert unsaid not in notes
+
+
 @pytest.mark.fault(
     done="a report while another process writes into the working file",
     expected="refused; the process is named",
@@ -247,6 +274,8 @@ def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
         (["--warehouse", "seeds/channel_groups.csv"], "it is not a DuckDB file"),
         (["--output", "/nowhere/report.csv"], "Cannot write /nowhere/report.csv"),
         (["--output", "/nowhere/report.txt"], "Cannot write /nowhere/report.txt"),
+        (["--output", "/nowhere/report.xlsx"], "written as .xlsx. Let the file end in .csv"),
+        (["--output", "/nowhere/report.xlsx", "--format", "csv"], "Cannot write /nowhere/report.x"),
     ],
 )
 def test_impossible_report_is_refused_in_one_line(

@@ -19,7 +19,14 @@ import typer
 import yaml
 
 from tributary.build_lock import BuildLock, BuildRunningError, build_lock
-from tributary.cli.console import DEFAULT_WAREHOUSE, WarehouseOption, fail, open_warehouse, say
+from tributary.cli.console import (
+    DEFAULT_WAREHOUSE,
+    WarehouseOption,
+    fail,
+    open_warehouse,
+    say,
+    some_of,
+)
 from tributary.publishing import (
     CURRENT,
     GENERATIONS,
@@ -50,8 +57,6 @@ from tributary.runs import (
     source_rows,
     timestamp,
 )
-
-NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -227,7 +232,7 @@ def recover(places: Places) -> None:
     leftovers = remove_leftovers(places.folder)
     finish_rewrites(places.folder)
     if leftovers:
-        say.print(f"Removed what an earlier build left: {_names([p.name for p in leftovers])}.")
+        say.print(f"Removed what an earlier build left: {some_of([p.name for p in leftovers])}.")
 
 
 def _log_unless_logged(places: Places, run: Run, reason: str | None = None) -> None:
@@ -365,15 +370,9 @@ def log_of(database: Path) -> Path:
 def _not_published(places: Places, run: Run) -> typer.Exit:
     """Say what failed, what readers see and what to do; the caller raises the returned exit."""
     current = current_generation(places.folder)
-    error = fail(f"Not published. Failed: {_names(run.failed)}.")
+    error = fail(f"Not published. Failed: {some_of(run.failed)}.")
     say.print(f"Readers still see {current}." if current else "Nothing is published yet.")
     if places.private.exists():
         say.print(f"What was built is in {places.private} until the next build.")
     say.print("Next: correct what failed (messages above, and in logs/dbt.log); tributary build")
     return error
-
-
-def _names(names: list[str] | tuple[str, ...]) -> str:
-    """List some names, and how many more there are."""
-    shown = ", ".join(names[:NAMES_SHOWN])
-    return shown + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from rich.table import Table
 
 DEFAULT_WAREHOUSE = Path("warehouse/tributary.duckdb")
 TABLE_WIDTH = 110
+NAMES_SHOWN = 5
 
 WarehouseOption = Annotated[
     Path, typer.Option(envvar="TRIBUTARY_WAREHOUSE", help="The warehouse's DuckDB file.")
@@ -27,6 +28,12 @@ def fail(message: str) -> typer.Exit:
     say.print("Error:", style="red", end=" ")
     say.print(message)
     return typer.Exit(1)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """List some names, and how many more there are."""
+    shown = ", ".join(names[:NAMES_SHOWN])
+    return shown + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
 
 
 def cannot_write(path: Path, error: OSError) -> typer.Exit:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow.csv
 import pyarrow.parquet
@@ -24,6 +24,7 @@ from tributary.cli.console import (
     fail,
     open_warehouse,
     say,
+    some_of,
 )
 from tributary.publishing import published_file
 from tributary.report import UNATTRIBUTED, ChannelReport, ReportError, ReportRequest, channel_report
@@ -32,6 +33,7 @@ DAY = "%Y-%m-%d"
 DATES = "Credits count on the day of the touchpoint."
 WIDTH_WITHOUT_BARS = 88
 BAR_WIDTH = 15
+NOTABLE_UNATTRIBUTED = 0.1
 
 
 class ReportFormat(StrEnum):
@@ -41,6 +43,15 @@ class ReportFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+
+
+ENDINGS = {
+    "": ReportFormat.TABLE,
+    ".txt": ReportFormat.TABLE,
+    ".csv": ReportFormat.CSV,
+    ".json": ReportFormat.JSON,
+    ".parquet": ReportFormat.PARQUET,
+}
 
 
 def report_command(
@@ -105,9 +116,14 @@ def report_command(
 
 
 def _format_of(output: Path | None) -> ReportFormat:
-    """Take the format that a file's ending names, or a table where it names none."""
-    ending = output.suffix.removeprefix(".").lower() if output else ""
-    return ReportFormat(ending) if ending in list(ReportFormat) else ReportFormat.TABLE
+    """Take the format that a file's ending names, or a table where there is none."""
+    ending = output.suffix.lower() if output else ""
+    if ending not in ENDINGS:
+        raise fail(
+            f"A report cannot be written as {ending}. Let the file end in .csv, .json or .parquet, "
+            "in .txt or nothing for the table; or say with --format what it is to be."
+        )
+    return ENDINGS[ending]
 
 
 def _is_newer(warehouse: Path, file: Path) -> bool:
@@ -149,6 +165,8 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
     """Say what the table does not show, where the warehouse is and what to do next."""
     if not report.channels.num_rows:
         say.print("There are neither conversions nor spend in the period.")
+    for note in _channel_notes(report.channels.to_pylist()):
+        say.print(note)
     if report.rows_rejected:
         say.print(
             f"{report.rows_rejected:,} rows of input could not be used: "
@@ -164,6 +182,35 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
     say.print(f"The warehouse is {warehouse.absolute()}; its marts are in the schema marts.")
     say.print("Next: tributary report --help for other models, dates and files;")
     say.print("      make docs for the lineage site.")
+
+
+def _channel_notes(rows: list[dict[str, Any]]) -> list[str]:
+    """Say which channels look better or worse than they are, and how many conversions have none."""
+    paid = [row for row in rows if row["is_paid"]]
+    is_anything_credited = any(row["share"] for row in rows)
+    free = [row["channel"] for row in paid if row["conversions"] and not row["spend"]]
+    idle = [row["channel"] for row in paid if row["spend"] and not row["conversions"]]
+    conversions = sum(row["conversions"] for row in rows)
+    unattributed = sum(row["conversions"] for row in rows if row["channel"] == UNATTRIBUTED)
+    notes = []
+    if free:
+        notes.append(
+            f"There is no spend of {some_of(free)} here: paid channels that look free, and flatter "
+            "the totals. Deliver their spend, or call them unpaid in seeds/channel_groups.csv."
+        )
+    if idle and is_anything_credited:
+        notes.append(
+            f"Money was spent on {some_of(idle)}, and nothing is credited there. If people came "
+            "that way, spend names the channel otherwise than its touchpoints do: "
+            "marts.dim_channels has the names of both."
+        )
+    if unattributed > NOTABLE_UNATTRIBUTED * conversions:
+        notes.append(
+            f"{unattributed:,.0f} of {conversions:,.0f} conversions have no touchpoint, and no "
+            "channel: marts.fct_conversions where not is_attributed has them, marts.rpt_coverage "
+            "their share by source."
+        )
+    return notes
 
 
 def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> Table:
@@ -203,8 +250,9 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
 
 
 def _measures(row: dict[str, float | None]) -> list[str]:
-    """Spend, conversions, revenue, CPO and ROAS as text; a dash where undefined."""
+    """Spend, conversions, revenue, CPO and ROAS as text; a dash where they say nothing."""
+    shown = {**row, "cpo": row["cpo"] if row["spend"] else None}
     return [
-        "-" if row[name] is None else f"{row[name]:,.2f}"
+        "-" if shown[name] is None else f"{shown[name]:,.2f}"
         for name in ("spend", "conversions", "revenue", "cpo", "roas")
     ]
