@@ -219,6 +219,7 @@ def test_half_of_the_service_answers_predict_the_other_half(challenge: Build) ->
 def fit_command(warehouse: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "tributary", "fit-ihc", "--warehouse", warehouse, "--output", output, *arguments],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -227,12 +228,13 @@ def fit_command(warehouse: Path, output: Path, *arguments: str) -> subprocess.Co
 
 def test_fit_ihc_writes_the_seeds_of_the_project(challenge: Build, tmp_path: Path) -> None:
     service = reference_data("ihc", "ihc_api_results.csv")
-    done = fit_command(challenge.warehouse, tmp_path, "--results", str(service))
+    output = tmp_path / "a" / "new folder"
+    done = fit_command(challenge.warehouse, output, "--results", str(service))
     assert done.returncode == 0, done.stderr
     assert "Held-out half: 388 journeys" in done.stdout
-    assert "Next: dbt build" in done.stderr
+    assert "Next: copy them into seeds/, dbt build" in done.stderr
     for name in ("ihc_curves", "ihc_phase_weights", "ihc_channel_factors"):
-        written = duckdb.read_csv(str(tmp_path / f"{name}.csv")).fetchall()
+        written = duckdb.read_csv(str(output / f"{name}.csv")).fetchall()
         ours = duckdb.read_csv(str(PROJECT / "seeds" / f"{name}.csv")).fetchall()
         assert [row[:-1] for row in written] == [row[:-1] for row in ours]
         assert [row[-1] for row in written] == pytest.approx([row[-1] for row in ours], abs=2e-4)
@@ -245,6 +247,24 @@ def test_fit_ihc_learns_from_the_journeys_alone(challenge: Build, tmp_path: Path
     weights = duckdb.read_csv(str(tmp_path / "ihc_phase_weights.csv")).fetchall()
     assert [weight for _, weight in weights] == [0.3333, 0.3333, 0.3333]
     assert (tmp_path / "ihc_channel_factors.csv").read_text() == "phase,channel,factor\n"
+
+
+@pytest.mark.fault(
+    done="tributary fit-ihc where other parameters are, and nobody to ask",
+    expected="refused; they are as they were; --yes replaces them",
+)
+def test_fit_ihc_asks_before_it_replaces_other_parameters(challenge: Build, tmp_path: Path) -> None:
+    weights = tmp_path / "ihc_phase_weights.csv"
+    weights.write_text("mine")
+    refused = fit_command(challenge.warehouse, tmp_path)
+    assert refused.returncode == 1
+    assert f"There are other parameters in {weights}." in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [weights.name]
+    assert weights.read_text() == "mine"
+    assert fit_command(challenge.warehouse, tmp_path, "--yes").returncode == 0
+    # What is the same is not asked for.
+    again = fit_command(challenge.warehouse, tmp_path)
+    assert (again.returncode, "Replace" in again.stderr) == (0, False)
 
 
 def test_fit_ihc_says_what_is_wrong(challenge: Build, tmp_path: Path) -> None:
@@ -261,6 +281,5 @@ def test_fit_ihc_says_what_is_wrong(challenge: Build, tmp_path: Path) -> None:
     results.write_text("conversion_id,session_id,initializer,holder,closer,ihc\nc,s,1,0,1,1\n")
     assert "No journey of the warehouse can be used" in said(results)
     assert "There is no warehouse at" in said(results, warehouse=tmp_path / "absent.duckdb")
-    assert "Cannot write" in said(
-        reference_data("ihc", "ihc_api_results.csv"), output=tmp_path / "absent"
-    )
+    # Before anything is fitted.
+    assert "Cannot write" in said(results, output=results)

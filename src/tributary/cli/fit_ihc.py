@@ -1,6 +1,8 @@
 """tributary fit-ihc: the parameters of the ihc model, from phase shares or from journeys."""
 
 import csv
+from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,8 @@ from tributary.cli.console import (
 from tributary.ihc import Comparison, compare, fit_ihc, half_of, learn_ihc, phase_shares
 from tributary.ihc_tables import read_journeys, read_results, seed_tables
 
+SEEDS = Path("seeds")
+
 
 def fit_ihc_command(
     results: Annotated[
@@ -31,13 +35,20 @@ def fit_ihc_command(
             "from the journeys alone."
         ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the seeds.")] = Path("seeds"),
+    output: Annotated[
+        Path, typer.Option(help="Folder for the seeds, made if it is not there.")
+    ] = SEEDS,
     seed: Annotated[int, typer.Option(min=0, help="Which half of the journeys is held out.")] = 1,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before other parameters are replaced.")
+    ] = False,
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
 ) -> None:
     """Fit the ihc model's curves, weights and channel factors, and write them as seeds."""
     try:
         with open_warehouse(warehouse) as connection:
+            # Before the fit, which takes its time.
+            output.mkdir(parents=True, exist_ok=True)
             if results is None:
                 parameters = learn_ihc(read_journeys(connection))
             else:
@@ -57,20 +68,40 @@ def fit_ihc_command(
                 say.print(f"Fitted to the phase shares of all {conversions:,} journeys.")
     except ValueError as error:
         raise fail(str(error)) from None
+    except OSError as error:
+        raise cannot_write(output, error) from None
     if results is None:
         say.print(
             "Learnt from the journeys alone: curves from pauses and waits, equal weights, no "
             "channel factors (docs/methods/ihc.md). --results FILE fits to known phase shares."
         )
-    for name, (header, rows) in seed_tables(parameters).items():
-        path = output / f"{name}.csv"
-        try:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows([header, *rows])
-        except OSError as error:
-            raise cannot_write(path, error) from None
-        say.print(f"Wrote {path}: {len(rows):,} rows.")
-    say.print("Next: dbt build, then tributary report --model ihc")
+    contents = {
+        output / f"{name}.csv": _csv([header, *rows])
+        for name, (header, rows) in seed_tables(parameters).items()
+    }
+    try:
+        replaced = [
+            str(path)
+            for path, content in contents.items()
+            if path.exists() and path.read_bytes() != content
+        ]
+        if replaced and not yes:
+            say.print(f"There are other parameters in {', '.join(replaced)}.")
+            say.print("To keep them, say no, and have the new ones elsewhere: --output FOLDER")
+            typer.confirm("Replace them?", abort=True, err=True)
+        for path, content in contents.items():
+            path.write_bytes(content)
+            say.print(f"Wrote {path}: {len(content.splitlines()) - 1:,} rows.")
+    except OSError as error:
+        raise cannot_write(Path(error.filename or output), error) from None
+    copy = "" if output.absolute() == SEEDS.absolute() else f"copy them into {SEEDS}/, "
+    say.print(f"Next: {copy}dbt build, then tributary report --model ihc")
+
+
+def _csv(rows: Iterable[tuple[object, ...]]) -> bytes:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def _print_comparison(comparison: Comparison) -> None:
