@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -203,6 +204,26 @@ def test_a_full_disk_while_publishing_is_a_failed_run(
     assert current_generation(folder) == name
     assert read_runs(folder / RUNS_FILE)[-1].failed == ("publishing",)
     assert build(folder).exit_code == 0
+
+
+def test_code_is_changed_where_code_is_and_not_by_reports_and_data(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert build(folder).exit_code == 0
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.org"]
+    for arguments in (["init", "-q"], ["add", "seeds", "dbt_project.yml"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+    (tmp_path / "report.csv").touch()
+    write_csv(tmp_path / "data" / "sessions.csv", "session_id", [])
+    assert build(folder).exit_code == 0
+    write_csv(tmp_path / "models" / "new.csv", "one", [])
+    assert build(folder).exit_code == 0
+    shutil.rmtree(tmp_path / "models")
+    write_csv(tmp_path / "seeds" / "groups.csv", "channel", [("Other",)])
+    assert build(folder).exit_code == 0
+    runs = read_runs(folder / RUNS_FILE)
+    assert [run.code_is_changed for run in runs] == [None, False, True, True]
+    assert [run.code_commit is None for run in runs] == [True, False, False, False]
 
 
 def test_runs_and_what_to_do_next_are_whole_on_a_narrow_terminal(

@@ -58,6 +58,12 @@ from tributary.runs import (
     timestamp,
 )
 
+CODE = (
+    *("models", "python_models", "macros", "seeds", "tests", "analyses", "src"),
+    *("dbt_project.yml", "profiles.yml", "selectors.yml", "pyproject.toml", "requirements.lock"),
+)
+"""Folders and files of a project that are code; others hold data, reports and what is built."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -273,13 +279,16 @@ def _begin(places: Places, settings: dict[str, Any]) -> Run:
 
 
 def _code() -> tuple[str | None, bool | None]:
-    """Name the commit of the project, and whether files differ from it; None without Git."""
+    """Name the commit of the project, and whether code differs from it; None without Git."""
     git = shutil.which("git")
     if git is None:
         return None, None
     commit, changes = (
         subprocess.run([git, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
-        for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        for arguments in (
+            ["rev-parse", "HEAD"],
+            ["status", "--porcelain", "--untracked-files=normal", "--", *CODE],
+        )
     )
     if commit.returncode or changes.returncode:
         return None, None
