@@ -1,6 +1,9 @@
 """tributary check says what moved between two publications, and is quiet where nothing did."""
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -28,6 +31,7 @@ from tributary.checks import (
 )
 from tributary.cli import app
 from tributary.publishing import GENERATIONS, new_generation, publish
+from tributary.runs import RUNS_FILE, Run, append_run
 
 FIRST = date(2024, 1, 1)
 CONVERSIONS = Subject("conversions", "purchase")
@@ -385,6 +389,7 @@ def test_status_2_where_nothing_can_be_compared(tmp_path: Path) -> None:
         (("--model", "shapley"), "but of: linear, markov"),
         (("--against", new), f"these: {old}"),
         (("--level", "1"), "level is 1"),
+        (("--lag", "1000000"), "less than or equal to 366"),
     ):
         result = check(tmp_path, *arguments)
         assert (result.exit_code, message in result.stderr) == (2, True), result.output
@@ -402,6 +407,52 @@ def test_status_2_where_nothing_can_be_compared(tmp_path: Path) -> None:
     manifest.write_text("")
     result = check(tmp_path)
     assert (result.exit_code, "Cannot read" in result.stderr) == (2, True)
+
+
+@pytest.mark.fault(
+    done="the only publication's folder was deleted by hand",
+    expected="tributary check ends with 2, tributary runs calls it lost; both say what to do",
+)
+def test_a_publication_whose_folder_is_gone_is_lost(tmp_path: Path) -> None:
+    name = publish_days(tmp_path, 3)
+    started = "2024-01-04T06:00:00Z"
+    append_run(tmp_path / RUNS_FILE, Run(name, "published", started, "1", {}, {}))
+    shutil.rmtree(tmp_path / GENERATIONS / name)
+    result = check(tmp_path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"The folder of {name}, which is published, is gone." in result.stderr
+    shown = CliRunner().invoke(app, ["runs", "--warehouse", str(tmp_path / FILE)]).stdout
+    assert "lost" in shown
+    assert "its folder is gone; tributary build" in " ".join(shown.split())
+    assert "current" not in shown
+
+
+@pytest.mark.fault(
+    done="tributary check writes to a full disk, or has a fault of its own",
+    expected="it says so in one line and ends with 2, not with the 1 of what moved",
+)
+def test_status_2_where_check_itself_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day_count in (3, 4):
+        publish_days(tmp_path, day_count)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("tributary"), "check", "--warehouse", tmp_path / FILE],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == "Error: No space left on device: the standard output.\n"
+    assert done.returncode == 2
+
+    def broken(*arguments: object) -> None:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr("tributary.cli.check.compare", broken)
+    result = check(tmp_path)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "fault of tributary check, which please report: OverflowError('too" in result.stderr
 
 
 @pytest.mark.fault(

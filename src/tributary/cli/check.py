@@ -1,8 +1,10 @@
 """tributary check: what moved since the last publication, by how much, why it may matter."""
 
+import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,7 +33,7 @@ from tributary.cli.console import (
     say,
     table_console,
 )
-from tributary.publishing import GENERATIONS, MANIFEST, current_generation, generations
+from tributary.publishing import CURRENT, GENERATIONS, MANIFEST, current_generation, generations
 from tributary.report import UNATTRIBUTED
 from tributary.snapshots import read_snapshot
 
@@ -39,8 +41,29 @@ MOVED = 1
 NOT_COMPARED = 2
 SHOWN = 20
 NAME_WIDTH = 24
+LONGEST_LAG = 366
 
 
+@contextlib.contextmanager
+def _not_compared_on_errors() -> Iterator[None]:
+    """Whatever else goes wrong ends with one line, and not with the status of what moved."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except OSError as error:
+        # What could not be written would be tried again at the end, with a status of its own.
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        place = error.filename or "the standard output"
+        raise _not_compared(f"{error.strerror or error}: {place}.") from None
+    except Exception as error:
+        raise _not_compared(
+            f"Stopped by a fault of tributary check, which please report: {error!r}."
+        ) from None
+
+
+@_not_compared_on_errors()
 def check_command(
     level: Annotated[
         float, typer.Option(help="Probability of no alert where nothing changed.")
@@ -52,7 +75,8 @@ def check_command(
         str, typer.Option(help="Attribution model; a rule, so that one day does not move others.")
     ] = "linear",
     lag: Annotated[
-        int, typer.Option(min=0, help="Newest days left out, where data come late.")
+        int,
+        typer.Option(min=0, max=LONGEST_LAG, help="Newest days left out, where data come late."),
     ] = 0,
     against: Annotated[
         str | None, typer.Option(metavar="RUN", help="Publication to compare with; the one before.")
@@ -69,6 +93,10 @@ def check_command(
     name = current_generation(folder)
     if name is None:
         raise _not_compared(f"Nothing is published in {folder}. Publish with: tributary build")
+    if not (folder / CURRENT).exists():
+        raise _not_compared(
+            f"The folder of {name}, which is published, is gone. Publish anew: tributary build"
+        )
     other = _previous(folder, name, against)
     if other is None:
         _say_alone(name, as_json)

@@ -15,8 +15,11 @@ from tributary.cli.console import (
     say,
     table_console,
 )
-from tributary.publishing import GENERATIONS, current_generation, generations
+from tributary.publishing import CURRENT, GENERATIONS, current_generation, generations
 from tributary.runs import ERASED, FAILED, PUBLISHED, RUNS_FILE, Run, read_runs
+
+IS_CURRENT = "current"
+IS_LOST = "lost"
 
 
 def runs_command(
@@ -29,6 +32,7 @@ def runs_command(
     if not runs:
         raise fail(f"There are no runs in {folder}. Make one with: tributary build")
     current = current_generation(folder)
+    state = IS_CURRENT if (folder / CURRENT).exists() else IS_LOST
     kept = generations(folder)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Run", no_wrap=True)
@@ -38,13 +42,14 @@ def runs_command(
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Next", overflow="fold")
     for run in reversed(runs[-limit:]):
+        status = state if run.run_id == current else run.status
         table.add_row(
             run.run_id,
             _duration(run),
-            "current" if run.run_id == current else run.status,
+            status,
             *(str(count) for count in _tests(run)),
             _rows(run),
-            _next(run, run is runs[-1], current, kept),
+            _next(run, status, run is runs[-1], kept),
         )
     print_fitting(table_console(), table, "Passed", "Rows used", "Warned", "Failed", "Took")
     say.print(f"What made a generation: {folder / GENERATIONS}/<run>/manifest.json")
@@ -72,10 +77,12 @@ def _rows(run: Run) -> str:
     return f"{used:,} of {delivered:,}"
 
 
-def _next(run: Run, is_newest: bool, current: str | None, kept: list[str]) -> str:
+def _next(run: Run, status: str, is_newest: bool, kept: list[str]) -> str:
     """Say what to do after a run; what an earlier one asked for, the newest one shows."""
-    if run.run_id == current:
+    if status == IS_CURRENT:
         return f"look at {', '.join(run.warned)}" if run.warned else "tributary report"
+    if status == IS_LOST:
+        return "its folder is gone; tributary build"
     if run.status == PUBLISHED:
         return "kept" if run.run_id in kept else "pruned"
     if run.status == ERASED and run.erased:
