@@ -30,8 +30,8 @@ from tributary.checks import (
     weekday_bounds,
 )
 from tributary.cli import app
-from tributary.publishing import GENERATIONS, new_generation, publish
-from tributary.runs import RUNS_FILE, Run, append_run
+from tributary.publishing import GENERATIONS, make_current, new_generation, publish
+from tributary.runs import PUBLISHED, RUNS_FILE, Run, append_run, timestamp
 
 FIRST = date(2024, 1, 1)
 CONVERSIONS = Subject("conversions", "purchase")
@@ -367,6 +367,16 @@ def test_what_moved_is_readable_on_a_narrow_terminal(
         "Revenue (purchase)", "40 days before", "8,000.0", "8,000.0", "+0.0%"
     ]  # fmt: skip
     assert max(map(len, lines)) <= 80
+
+
+def test_the_one_before_is_that_of_the_log_where_a_clock_ran_ahead(tmp_path: Path) -> None:
+    first, second = (publish_days(tmp_path, day_count) for day_count in (40, 41))
+    now = datetime.now(UTC)
+    make_current(tmp_path, first)
+    for run_id in (second, first):
+        run = Run(run_id, PUBLISHED, timestamp(now), "1", settings={}, seeds={})
+        append_run(tmp_path / RUNS_FILE, run)
+    assert json.loads(check(tmp_path, "--json").stdout)["previous"] == second
 
 
 def test_one_publication_is_no_alarm(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from tributary.cli.console import (
 )
 from tributary.publishing import CURRENT, GENERATIONS, MANIFEST, current_generation, generations
 from tributary.report import UNATTRIBUTED
+from tributary.runs import RUNS_FILE, read_runs
 from tributary.snapshots import read_snapshot
 
 MOVED = 1
@@ -150,7 +151,11 @@ def _previous(folder: Path, name: str, against: str | None) -> str | None:
     """Name the publication to compare with; None if there is only one."""
     kept = generations(folder)
     if against is None:
-        return max((each for each in kept if each < name), default=None)
+        # Names sort by time, but a clock may have run ahead: the log knows what came after what.
+        logged = [run.run_id for run in read_runs(folder / RUNS_FILE) if run.run_id in kept]
+        in_order = logged if name in logged else kept
+        before = in_order[: in_order.index(name)]
+        return before[-1] if before else None
     if against not in kept or against == name:
         others = ", ".join(each for each in kept if each != name) or "none"
         raise _not_compared(f"'{against}' is no other publication that is kept; these: {others}.")

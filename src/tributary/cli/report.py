@@ -207,8 +207,8 @@ def _channel_notes(rows: list[dict[str, Any]]) -> list[str]:
     if unattributed > NOTABLE_UNATTRIBUTED * conversions:
         notes.append(
             f"{unattributed:,.0f} of {conversions:,.0f} conversions have no touchpoint, and no "
-            "channel: marts.fct_conversions where not is_attributed has them, marts.rpt_coverage "
-            "their share by source."
+            "channel: marts.fct_conversions says why (unattributed_reason), marts.rpt_coverage "
+            "has their share by source."
         )
     return notes
 
