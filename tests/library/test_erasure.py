@@ -1,5 +1,8 @@
 """A person is found by any key, and taken out of marts that otherwise stay what they were."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -292,3 +295,22 @@ def test_real_people_are_not_listed_under_the_public_key(
     assert done.exit_code == 1
     assert "TRIBUTARY_HASH_KEY is not set" in done.output
     assert not (published / "erased_persons.csv").exists()
+
+
+def test_an_erasure_goes_on_where_nobody_reads_what_it_says(published: Path) -> None:
+    reader, nobody_reads = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "import tributary.cli; tributary.cli.main()"),
+            *("erase", "--person", "alone", "--yes"),
+            *("--warehouse", str(published / "tributary.duckdb")),
+        ],
+        stdout=nobody_reads,
+        stderr=nobody_reads,
+        check=False,
+    )
+    os.close(nobody_reads)
+    assert done.returncode == 0
+    assert not (published / "tributary.duckdb").exists()
+    assert [run.status for run in read_runs(published / "runs.jsonl")] == [ERASED]

@@ -1,5 +1,6 @@
 """What the commands share: where they speak, how they fail, how they open the warehouse."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,20 @@ WarehouseOption = Annotated[
     Path, typer.Option(envvar="TRIBUTARY_WAREHOUSE", help="The warehouse's DuckDB file.")
 ]
 
-say = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+class _Messages(Console):
+    """Messages to whoever watches a command; it goes on where nobody does any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on, in place of ending the command in the middle of its work."""
+        self.quiet = True
+        # What is still to be written out would fail again, when the interpreter ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+say = _Messages(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def fail(message: str) -> typer.Exit:
