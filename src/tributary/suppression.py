@@ -16,12 +16,15 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tributary.contacts import hash_contacts, parse_emails, parse_phones
+from tributary.contacts import HASH_DIGITS, hash_contacts, parse_emails, parse_phones
 
 ERASED_PERSONS_FILE = "erased_persons.csv"
 
 KEY_CHECK = "key_check"
 """Kind of the entry by which a list tells under which key it was made."""
+
+CHECKSUM = "checksum"
+"""Kind of the entry by which a list tells whether it is whole; lists had none once."""
 
 _HEADER = ("kind", "key_hash")
 _SEPARATOR = "\x1f"
@@ -75,11 +78,24 @@ def hash_keys(keys: Iterable[PersonKey], secret: bytes) -> list[tuple[str, str]]
 
 
 def read_list(path: Path) -> set[tuple[str, str]]:
-    """Read a list of erased persons: kind and hash of each key; empty where there is no file."""
+    """Read a list of erased persons: kind and hash of each entry; empty where there is no file.
+
+    Raises
+    ------
+    ValueError
+        If what is there is no such list.
+    """
     if not path.is_file():
         return set()
-    with path.open(newline="", encoding="utf-8") as file:
-        return {(row["kind"], row["key_hash"]) for row in csv.DictReader(file)}
+    # Spreadsheets put a byte-order mark before the header.
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
+    if header != _HEADER or any(len(row) != len(_HEADER) for row in rows):
+        raise ValueError(
+            f"{path} is not the list of erased persons that tributary erase wrote: a line "
+            f"{','.join(_HEADER)}, then two values a line. Restore it from a backup."
+        )
+    return {(kind, digest) for kind, digest in rows}
 
 
 def add_to_list(path: Path, keys: Iterable[PersonKey], secret: bytes) -> int:
@@ -102,31 +118,38 @@ def add_to_list(path: Path, keys: Iterable[PersonKey], secret: bytes) -> int:
     Raises
     ------
     ValueError
-        If the list was made under another secret.
+        If the list was made under another secret, or is not whole.
     """
     listed = read_list(path)
-    check_secret(listed, secret)
-    entries = listed | set(hash_keys(keys, secret)) | {_key_check(secret)}
+    check_list(listed, secret)
+    known = {entry for entry in listed if entry[0] != CHECKSUM}
+    entries = known | set(hash_keys(keys, secret)) | {_key_check(secret)}
     partial = path.with_name(f".partial-{path.name}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_HEADER)
-        writer.writerows(sorted(entries))
+        # The checksum comes first, so that a list that is cut off still has it.
+        writer.writerows([_HEADER, (CHECKSUM, _checksum(entries)), *sorted(entries)])
         file.flush()
         os.fsync(descriptor)
     partial.replace(path)
-    return len(entries - listed - {_key_check(secret)})
+    return len(entries - known - {_key_check(secret)})
 
 
-def check_secret(listed: set[tuple[str, str]], secret: bytes) -> None:
-    """Refuse a list that was made under another secret: it would let everybody back in.
+def check_list(listed: set[tuple[str, str]], secret: bytes) -> None:
+    """Refuse a list that would let back in who is or was on it.
 
     Raises
     ------
     ValueError
-        If it was.
+        If it was made under another secret, or is not what was written.
     """
+    checksums = {value for kind, value in listed if kind == CHECKSUM}
+    if checksums and checksums != {_checksum(listed)}:
+        raise ValueError(
+            "The list of erased persons was cut off or changed: who is missing would come back. "
+            f"Restore it from a backup ({ERASED_PERSONS_FILE})."
+        )
     if listed and _key_check(secret) not in listed:
         raise ValueError(
             "The list of erased persons was made under another TRIBUTARY_HASH_KEY. Set that key: "
@@ -167,10 +190,10 @@ def find_erased_keys(
     Raises
     ------
     ValueError
-        If the list was made under another secret.
+        If the list was made under another secret, or is not whole.
     """
     listed = set(zip(*(hashes[name].to_pylist() for name in _HEADER), strict=True))
-    check_secret(listed, secret)
+    check_list(listed, secret)
     spellings: dict[str, Mapping[str, str | None]] = {}
     if any(kind == "phone" for kind, _ in listed):
         phones = parse_phones(_values(delivered, "phone"), default_region)
@@ -180,7 +203,7 @@ def find_erased_keys(
         spellings["email"] = _pairs(emails, "address", "email")
     salt = secrets.token_hex(16)
     found: dict[str, list[str]] = {"kind": [], "text": []}
-    for kind in sorted({kind for kind, _ in listed if kind != KEY_CHECK}):
+    for kind in sorted({kind for kind, _ in listed} - {CHECKSUM, KEY_CHECK}):
         keys = delivered.filter(pc.field("kind") == kind)
         sources, values = keys["source"].to_pylist(), keys["value"].to_pylist()
         spelling = spellings.get(kind)
@@ -216,6 +239,11 @@ def _text(source: str, kind: str, value: str) -> str:
 def _key_check(secret: bytes) -> tuple[str, str]:
     ((_, digest),) = hash_keys([PersonKey("", KEY_CHECK, ERASED_PERSONS_FILE)], secret)
     return KEY_CHECK, digest
+
+
+def _checksum(entries: Iterable[tuple[str, str]]) -> str:
+    texts = sorted(f"{kind},{digest}" for kind, digest in entries if kind != CHECKSUM)
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:HASH_DIGITS]
 
 
 def _values(delivered: pa.Table, kind: str) -> pa.Array:

@@ -254,7 +254,7 @@ def test_who_is_in_publications_alone_is_erased_from_them(published: Path) -> No
     (run,) = read_runs(published / "runs.jsonl")
     assert (run.status, run.erased) == (ERASED, {"persons": 1, "keys": 3, "rows": {name: 6}})
     assert {kind for kind, _ in read_list(published / "erased_persons.csv")} == {
-        "call", "customer", "key_check", "user",
+        "call", "checksum", "customer", "key_check", "user",
     }  # fmt: skip
     assert [path.name for path in Path("logs").iterdir()] == ["other.log"]
     assert not (published / "tributary.duckdb").exists()

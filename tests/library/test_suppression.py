@@ -1,5 +1,6 @@
 """Who is on the list of erased persons is recognised, and nobody can read who that is."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -78,11 +79,52 @@ def test_a_list_grows_says_nothing_and_is_its_owners(tmp_path: Path) -> None:
     assert read_list(path) == set()
     assert add_to_list(path, ERASED[:2], SECRET) == 2
     assert add_to_list(path, ERASED, SECRET) == 1
-    assert len(read_list(path)) == 4
+    assert {kind for kind, _ in read_list(path)} == {
+        "checksum", "customer", "email", "key_check", "phone",
+    }  # fmt: skip
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text()
     assert not any(key.value in text for key in ERASED)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("lost", [1, 10, 38, 81])
+def test_a_list_that_was_cut_off_is_refused(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "erased_persons.csv"
+    add_to_list(path, ERASED, SECRET)
+    path.write_text(path.read_text()[: -lost - 1])
+    with pytest.raises(ValueError, match="was cut off or changed: who is missing would come back"):
+        add_to_list(path, ERASED, SECRET)
+    kinds, hashes = zip(*sorted(read_list(path)), strict=True)
+    listed = pa.table({"kind": kinds, "key_hash": hashes})
+    delivered = pa.table({"source": ["crm"], "kind": ["customer"], "value": ["k1"]})
+    with pytest.raises(ValueError, match="was cut off or changed"):
+        find_erased_keys(listed, delivered, SECRET, "US", NO_RULES)
+
+
+def test_a_list_without_a_checksum_is_read_and_gets_one(tmp_path: Path) -> None:
+    path = tmp_path / "erased_persons.csv"
+    add_to_list(path, ERASED[:2], SECRET)
+    path.write_text(re.sub("checksum.*\n", "", path.read_text()))
+    assert add_to_list(path, ERASED, SECRET) == 1
+    assert path.read_text().startswith("kind,key_hash\nchecksum,")
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "erased_persons.csv"
+    add_to_list(path, ERASED, SECRET)
+    before = read_list(path)
+    path.write_text(path.read_text() + end, encoding="utf-8-sig")
+    assert read_list(path) == before
+
+
+@pytest.mark.parametrize("content", ["", "kind;key_hash\n", "customer,1f\n", "kind,key_hash\nx\n"])
+def test_what_is_no_list_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "erased_persons.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="is not the list of erased persons that tributary erase"):
+        read_list(path)
 
 
 def test_digests_of_two_builds_have_nothing_in_common() -> None:
