@@ -197,6 +197,7 @@ def _point_to(folder: Path, generation: Path) -> None:
 def rewrite(
     folder: Path,
     generation: str,
+    file_name: str,
     columns: Mapping[str, Mapping[str, str]],
     tables: Mapping[str, pa.Table],
     notes: Mapping[str, Any],
@@ -212,6 +213,8 @@ def rewrite(
         Where generations are.
     generation
         Its name.
+    file_name
+        Of the DuckDB file.
     columns
         By mart and column the SQL expression that takes its place. The row is called `mart`.
     tables
@@ -226,12 +229,12 @@ def rewrite(
     """
     home = folder / GENERATIONS
     manifest = json.loads((home / generation / MANIFEST).read_text(encoding="utf-8"))
-    (file,) = (home / generation).glob("*.duckdb")
+    file = home / generation / file_name
     partial = home / f"{PARTIAL}{generation}"
     partial.mkdir(mode=0o755)
     try:
         published = {}
-        with _publication(file, partial / file.name, _spill(partial)) as connection:
+        with _publication(file, partial / file_name, _spill(partial)) as connection:
             for name, table in tables.items():
                 connection.register(name, table)
             for name in _tables_of(connection, file.stem):

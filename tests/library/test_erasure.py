@@ -240,8 +240,8 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def erase(folder: Path, *arguments: str) -> Result:
-    warehouse = ["--warehouse", str(folder / "tributary.duckdb")]
+def erase(folder: Path, *arguments: str, file: str = "tributary.duckdb") -> Result:
+    warehouse = ["--warehouse", str(folder / file)]
     return CliRunner().invoke(app, ["erase", "--yes", *arguments, *warehouse])
 
 
@@ -285,6 +285,16 @@ def test_one_person_of_each_source_may_be_meant(published: Path) -> None:
     assert erase(published, "--person", "u1", "--source", "all").exit_code == 0
     with duckdb.connect(str(published / "current" / "tributary.duckdb"), read_only=True) as marts:
         assert find_persons(marts, "u1") == set()
+
+
+def test_a_warehouse_may_have_any_name(published: Path) -> None:
+    for file in [published / "tributary.duckdb", *published.glob("generations/*/tributary.duckdb")]:
+        file.rename(file.with_name("my-warehouse.db"))
+    done = erase(published, "--person", "alone", file="my-warehouse.db")
+    assert done.exit_code == 0, done.output
+    with duckdb.connect(str(published / "current" / "my-warehouse.db"), read_only=True) as marts:
+        assert find_persons(marts, "alone") == set()
+    assert not (published / "my-warehouse.db").exists()
 
 
 def test_real_people_are_not_listed_under_the_public_key(

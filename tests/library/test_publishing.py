@@ -442,6 +442,7 @@ def rewrite_revenue(folder: Path, name: str) -> None:
     rewrite(
         folder,
         name,
+        FILE,
         {"fct_one": {"revenue": "(select max(value) from other)"}},
         {"other": pa.table({"value": [7.0]})},
         {"erasures": [{"rows": ROWS}]},

@@ -254,7 +254,14 @@ def _erase(
         manifest = places.folder / GENERATIONS / name / MANIFEST
         erasures = json.loads(manifest.read_text(encoding="utf-8")).get("erasures", [])
         erasures.append({"run_id": run.run_id, "rows": plan.row_count})
-        rewrite(places.folder, name, plan.columns, {"tokens": plan.tokens}, {"erasures": erasures})
+        rewrite(
+            places.folder,
+            name,
+            places.warehouse.name,
+            plan.columns,
+            {"tokens": plan.tokens},
+            {"erasures": erasures},
+        )
         say.print(f"Rewrote {name} ({number} of {len(plans)}).")
     removed = _remove_files_with(values)
     if removed:
