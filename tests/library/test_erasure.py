@@ -223,6 +223,7 @@ def test_input_that_still_has_the_person_is_named(tmp_path: Path) -> None:
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one publication, and a working file that knows nobody any more."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "dbt_project.yml").touch()
     monkeypatch.delenv("DBT_LOG_PATH", raising=False)
     monkeypatch.delenv("DBT_TARGET_PATH", raising=False)
     monkeypatch.setenv("TRIBUTARY_HASH_KEY", "a key that only tests have")
@@ -295,6 +296,26 @@ def test_a_warehouse_may_have_any_name(published: Path) -> None:
     with duckdb.connect(str(published / "current" / "my-warehouse.db"), read_only=True) as marts:
         assert find_persons(marts, "alone") == set()
     assert not (published / "my-warehouse.db").exists()
+
+
+def test_nobody_is_erased_outside_of_the_project_whose_logs_may_name_the_person(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(published)
+    done = erase(published, "--person", "alone")
+    assert done.exit_code == 1
+    assert "There is no dbt project in" in done.output
+    assert (published / "tributary.duckdb").exists()
+
+
+def test_nobody_is_erased_where_the_working_file_is_a_link(published: Path) -> None:
+    elsewhere = published.parent / "elsewhere.duckdb"
+    (published / "tributary.duckdb").rename(elsewhere)
+    (published / "tributary.duckdb").symlink_to(elsewhere)
+    done = erase(published, "--person", "alone")
+    assert done.exit_code == 1
+    assert f"tributary.duckdb is a link to {elsewhere}. The working file is" in done.output
+    assert not (published / "erased_persons.csv").exists()
 
 
 def test_real_people_are_not_listed_under_the_public_key(

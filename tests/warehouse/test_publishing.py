@@ -628,6 +628,15 @@ def test_outside_of_a_project_there_is_nothing_to_build(
     assert "There are no runs in" in tributary("runs", "--warehouse", str(folder / FILE)).output
 
 
+def test_a_link_in_place_of_the_working_file_is_left_alone(folder: Path) -> None:
+    folder.mkdir()
+    (folder / FILE).symlink_to("elsewhere.duckdb")
+    refused = build(folder)
+    assert refused.exit_code == 1
+    assert f"{FILE} is a link to elsewhere.duckdb. The working file is replaced" in refused.output
+    assert [path.name for path in folder.iterdir()] == [FILE]
+
+
 @pytest.mark.fault(
     done="`current` leads nowhere, or is gone",
     expected="the next build is published as `current`",

@@ -102,6 +102,22 @@ class Places:
         return self.folder / RUNS_FILE
 
 
+def places_of(warehouse: Path) -> Places:
+    """Find the places of a working file.
+
+    Raises
+    ------
+    typer.Exit
+        If it is a link: replacing or removing that would leave the file it leads to.
+    """
+    if warehouse.is_symlink():
+        raise fail(
+            f"{warehouse} is a link to {warehouse.readlink()}. The working file is replaced whole: "
+            "give that file itself with --warehouse, or move it here in the place of the link."
+        )
+    return Places(warehouse.absolute())
+
+
 def build_command(
     variables: Annotated[
         str, typer.Option("--vars", metavar="YAML", help="Settings, as for dbt build.")
@@ -119,7 +135,7 @@ def build_command(
     dbt builds in a private copy of the warehouse's file. Only if every test of severity error
     passes do the marts become the current generation, and the copy the warehouse's file.
     """
-    places = Places(warehouse.absolute())
+    places = places_of(warehouse)
     _check_environment()
     try:
         settings = _settings(variables)
@@ -168,9 +184,7 @@ def _check_environment() -> None:
 
 def _settings(variables: str) -> dict[str, Any]:
     """Resolve the vars of the project in this folder."""
-    project = Path("dbt_project.yml")
-    if not project.is_file():
-        raise fail(f"There is no dbt project in {Path.cwd()}. Go to the folder of dbt_project.yml.")
+    project = project_file()
     try:
         given = yaml.safe_load(variables) or {}
     except (yaml.YAMLError, ValueError):
@@ -179,6 +193,20 @@ def _settings(variables: str) -> dict[str, Any]:
         raise fail(f"--vars is '{variables}'. Write it as YAML: --vars '{{lookback_days: 30}}'.")
     declared = yaml.safe_load(project.read_text(encoding="utf-8"))["vars"]
     return resolved_settings(declared, given, os.environ)
+
+
+def project_file() -> Path:
+    """Find the project in this folder, where dbt's logs and artefacts are, too.
+
+    Raises
+    ------
+    typer.Exit
+        If there is none.
+    """
+    project = Path("dbt_project.yml")
+    if not project.is_file():
+        raise fail(f"There is no dbt project in {Path.cwd()}. Go to the folder of dbt_project.yml.")
+    return project
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import typer
 
-from tributary.cli.build import Places, locked, log_of, recover
+from tributary.cli.build import Places, locked, log_of, places_of, project_file, recover
 from tributary.cli.console import DEFAULT_WAREHOUSE, WarehouseOption, fail, open_warehouse, say
 from tributary.erasure import (
     Person,
@@ -72,7 +72,8 @@ def erase_command(
     as keyed hashes, by which later builds leave the person out. What cannot be undone is asked
     first.
     """
-    places = Places(warehouse.absolute())
+    project_file()
+    places = places_of(warehouse)
     if not places.warehouse.is_file():
         raise fail(
             f"There is no working file at {places.warehouse}: only it knows all that a person is "
