@@ -1,6 +1,7 @@
 """A person is found by any key, and taken out of marts that otherwise stay what they were."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -296,6 +297,24 @@ def test_a_warehouse_may_have_any_name(published: Path) -> None:
     with duckdb.connect(str(published / "current" / "my-warehouse.db"), read_only=True) as marts:
         assert find_persons(marts, "alone") == set()
     assert not (published / "my-warehouse.db").exists()
+
+
+@pytest.mark.parametrize("file", ["tributary.duckdb", "manifest.json"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_publication_that_is_not_whole_is_named_before_anything_is_changed(
+    published: Path, file: str, is_there: bool
+) -> None:
+    (home,) = (published / "generations").iterdir()
+    (home / file).unlink()
+    if is_there:
+        (home / file).write_text("no such file as this was")
+    done = erase(published, "--person", "alone")
+    assert done.exit_code == 1
+    assert f"The publication {home} is not whole" in done.output
+    assert f"remove what is left: rm -rf {home}; then erase. Nothing was changed." in done.output
+    assert not (published / "erased_persons.csv").exists()
+    shutil.rmtree(home)
+    assert "is nobody here" in erase(published, "--person", "alone").output
 
 
 def test_nobody_is_erased_outside_of_the_project_whose_logs_may_name_the_person(

@@ -82,6 +82,7 @@ def erase_command(
     try:
         with locked(places.folder, wait=False):
             recover(places)
+            _check_publications(places)
             with open_warehouse(places.warehouse) as working:
                 traces = _traces(working, places, person, by, source)
                 secret = _secret(traces)
@@ -109,6 +110,22 @@ def erase_command(
         "Next: remove the rows from your own input, backups and exports; then tributary build, "
         "which leaves the person out whether you have done so or not."
     )
+
+
+def _check_publications(places: Places) -> None:
+    """Refuse to begin where a publication cannot be rewritten, which would stop it half-way."""
+    for name in generations(places.folder):
+        folder = places.folder / GENERATIONS / name
+        try:
+            json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            with _publication(places, name):
+                pass
+        except (OSError, ValueError, duckdb.Error) as error:
+            raise fail(
+                f"The publication {folder} is not whole: {error}. Nobody can be erased from it. "
+                f"Restore it from a backup, or remove what is left: rm -rf {folder}; then erase. "
+                "Nothing was changed."
+            ) from None
 
 
 def _traces(
