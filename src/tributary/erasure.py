@@ -1,15 +1,15 @@
 """Find one person in a warehouse and in its publications, and take the person out of them.
 
-A person is known by ids and contacts of a source. Where the working file of the builds still has
-the person, it says which those are; the marts of a publication say as much of ids, and nothing of
-contacts. A publication keeps its rows, so that everything in it adds up to what it did, but ids in
-the person's rows give way to tokens that mean nothing.
+A person is known by ids and contacts of a source. The working file of the builds says which those
+are, as far as they are still delivered; the marts of a publication say as much of ids as was
+delivered then, and nothing of contacts. A publication keeps its rows, so that everything in it adds
+up to what it did, but ids in the person's rows give way to tokens that mean nothing.
 """
 
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,8 @@ CONTACTS = {
     "email": "restricted.int_email_addresses",
 }
 """Kind of contact, which is also the column of its one spelling, and the table that has both."""
+
+ENTITIES_WITH_CONTACTS = frozenset({"customer", "call", "form"})
 
 LINKS = "marts.fct_identity_links"
 _LINK_COLUMNS = ("source", "person_id", "entity", "entity_key", "evidence")
@@ -86,12 +88,19 @@ class Traces:
         Kind and value of every id and contact as the sources write them.
     shared_contacts
         How many contacts are of other persons too; they are not among the keys.
+    others
+        What a person is called besides where these traces are of, by which other places know it.
+    without_contacts
+        How many of the customers, calls and forms the working file has no row of: what contacts
+        they have is not known.
     """
 
     person: Person
     keys: frozenset[PersonKey]
     spellings: frozenset[tuple[str, str]]
     shared_contacts: int
+    others: frozenset[str] = frozenset()
+    without_contacts: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,16 +187,32 @@ def find_persons(
     return _of_source(found, source)
 
 
-def traces_of(warehouse: duckdb.DuckDBPyConnection, person: Person) -> Traces:
-    """Collect by what a person is known in the working file or in a publication."""
+def traces_of(
+    warehouse: duckdb.DuckDBPyConnection, person: Person, known_by: Iterable[PersonKey] = ()
+) -> Traces:
+    """Collect by what a person is known in the working file or in a publication.
+
+    Parameters
+    ----------
+    warehouse
+        Open on either.
+    person
+        As it is called there or elsewhere.
+    known_by
+        Keys by which it is known elsewhere: whoever has one of them is this person.
+    """
+    known = _known(warehouse)
+    elsewhere = set(known_by)
+    persons = {person.person_id, *(own.person_id for own in _find(warehouse, known, elsewhere))}
+    own = {"source": person.source, "persons": sorted(persons)}
     entities: set[tuple[str, str]] = set(
         warehouse.execute(
-            f"select entity, entity_key from ({_known(warehouse).links}) "  # noqa: S608
-            "where source = $source and person_id = $person_id",
-            person._asdict(),
+            f"select entity, entity_key from ({known.links}) "  # noqa: S608 - names of marts
+            "where source = $source and list_contains($persons, person_id)",
+            own,
         ).fetchall()
     )
-    if not entities:
+    if not entities and not elsewhere:
         # Nothing ties the person to anything: a cookie, or a customer only the billing knows.
         entities = {("user", person.person_id)}
         if person.person_id.startswith("customer:"):
@@ -204,13 +229,13 @@ def traces_of(warehouse: duckdb.DuckDBPyConnection, person: Person) -> Traces:
 
                 select
                     contacts.contact_hash,
-                    max(entity_persons.person_id != $person_id) as is_shared
+                    max(not list_contains($persons, entity_persons.person_id)) as is_shared
                 from intermediate.int_entity_contacts as contacts
                 inner join intermediate.int_entity_persons as entity_persons
                     using (source, entity, entity_key)
                 where contacts.source = $source and contacts.contact_type = '{kind}'
                 group by contacts.contact_hash
-                having max(entity_persons.person_id = $person_id)
+                having max(list_contains($persons, entity_persons.person_id))
 
             )
 
@@ -218,14 +243,65 @@ def traces_of(warehouse: duckdb.DuckDBPyConnection, person: Person) -> Traces:
             from persons
             inner join {table} as values using (contact_hash)
             """,  # noqa: S608 - names of this module
-            person._asdict(),
+            own,
         ).fetchall()
         shared += len({spelled for _, spelled, is_shared in rows if is_shared})
         for written, spelled, is_shared in rows:
             if not is_shared:
                 keys.add(PersonKey(person.source, kind, spelled))
                 spellings |= {(kind, written), (kind, spelled)}
-    return Traces(person, frozenset(keys), frozenset(spellings), shared)
+    return Traces(
+        person,
+        frozenset(keys),
+        frozenset(spellings),
+        shared,
+        frozenset(persons - {person.person_id}),
+    )
+
+
+def traces_everywhere(
+    working: duckdb.DuckDBPyConnection,
+    publications: Sequence[duckdb.DuckDBPyConnection],
+    traces: Traces,
+) -> Traces:
+    """Add to traces of one place all by which the others know the person, however indirectly.
+
+    What is delivered no more, a publication still ties to the person: a login that became too old,
+    customers whose file was missing from the last build.
+
+    Parameters
+    ----------
+    working
+        Open on the working file.
+    publications
+        Open on each that is kept.
+    traces
+        As any of these places has them.
+
+    Returns
+    -------
+    Traces
+        `others` are those whom the working file has as persons of their own.
+    """
+    keys = traces.keys
+    while True:
+        in_working, *published = (
+            traces_of(place, traces.person, keys) for place in (working, *publications)
+        )
+        found = keys.union(in_working.keys, *(each.keys for each in published))
+        if found == keys:
+            break
+        keys = found
+    return replace(
+        in_working,
+        keys=keys,
+        spellings=traces.spellings.union(
+            in_working.spellings, *(each.spellings for each in published)
+        ),
+        without_contacts=len(
+            {key for key in keys if key.kind in ENTITIES_WITH_CONTACTS} - in_working.keys
+        ),
+    )
 
 
 def plan_rewriting(marts: duckdb.DuckDBPyConnection, traces: Iterable[Traces]) -> Rewriting:
@@ -245,27 +321,8 @@ def plan_rewriting(marts: duckdb.DuckDBPyConnection, traces: Iterable[Traces]) -
         that the expressions read. Each value has one token, so that rows which shared an id still
         do, and tables still join. `values` are the kinds and ids that went.
     """
-    keys = {key for each in traces for key in each.keys}
     known = _known(marts)
-    marts.register(
-        "erased_keys",
-        pa.table(
-            _columns_of(
-                [(key.source, key.kind, key.value, _own_id(key.kind, key.value)) for key in keys],
-                ("source", "entity", "entity_key", "person_id"),
-            )
-        ),
-    )
-    marts.execute(
-        f"""
-        create or replace temporary table erased_persons as
-        select source, person_id from ({known.links})
-        semi join erased_keys using (source, entity, entity_key)
-        union
-        from ({known.unlinked}) semi join erased_keys using (source, person_id)
-        """  # noqa: S608 - names of marts
-    )
-    persons = _query(marts, "from erased_persons")
+    persons = _find(marts, known, {key for each in traces for key in each.keys})
     values = {(source, "person", person_id) for source, person_id in persons}
     for source, entity, entity_key, evidence in marts.execute(
         f"select source, entity, entity_key, evidence from ({known.links}) "  # noqa: S608
@@ -443,6 +500,31 @@ def _known(connection: duckdb.DuckDBPyConnection) -> _Known:
     )
     unlinked = f"from ({persons}) anti join ({links}) using (source, person_id)"
     return _Known(tables, persons, links, unlinked)
+
+
+def _find(
+    connection: duckdb.DuckDBPyConnection, known: _Known, keys: Iterable[PersonKey]
+) -> set[Person]:
+    """Find who has any of the keys, and leave it in the table `erased_persons`."""
+    connection.register(
+        "erased_keys",
+        pa.table(
+            _columns_of(
+                [(key.source, key.kind, key.value, _own_id(key.kind, key.value)) for key in keys],
+                ("source", "entity", "entity_key", "person_id"),
+            )
+        ),
+    )
+    connection.execute(
+        f"""
+        create or replace temporary table erased_persons as
+        select source, person_id from ({known.links})
+        semi join erased_keys using (source, entity, entity_key)
+        union
+        from ({known.unlinked}) semi join erased_keys using (source, person_id)
+        """  # noqa: S608 - names of marts
+    )
+    return _query(connection, "from erased_persons")
 
 
 def _query(connection: duckdb.DuckDBPyConnection, sql: str, **values: str | None) -> set[Person]:

@@ -19,11 +19,12 @@ from tributary.erasure import (
     find_persons,
     input_rows,
     plan_rewriting,
+    traces_everywhere,
     traces_of,
 )
 from tributary.publishing import generations, new_generation, publish
 from tributary.runs import ERASED, read_runs, runs_table
-from tributary.suppression import PersonKey, read_list
+from tributary.suppression import PersonKey, hash_keys, read_list
 
 # The person "u1" has a cookie "u1", a customer "k1", a call, a phone and an address; the phone of
 # the customer "k2" is also that of "k3"; "alone" is tied to nothing, "k9" only billed.
@@ -121,6 +122,38 @@ def test_a_person_is_known_by_ids_and_by_contacts_of_nobody_else(
     assert shared.shared_contacts == 1
     billed = traces_of(warehouse, Person("crm", "customer:k9"))
     assert PersonKey("crm", "customer", "k9") in billed.keys
+
+
+def test_what_only_publications_tie_to_a_person_is_the_persons_too() -> None:
+    with duckdb.connect() as working, duckdb.connect() as newer, duckdb.connect() as older:
+        working.execute(WAREHOUSE)
+        # Neither the call nor the login of u1 is delivered any more.
+        for table in ("marts.fct_identity_links", "intermediate.int_entity_persons"):
+            working.execute(
+                f"delete from {table} where source = 'crm' and entity in ('call', 'user'); "
+                f"update {table} set person_id = 'customer:k1' "
+                "where source = 'crm' and entity_key = 'k1'"
+            )
+        working.execute("delete from intermediate.int_entity_contacts where entity = 'call'")
+        for place, links in (
+            (newer, "('crm', 'u1', 'user', 'u1', ''), ('crm', 'u1', 'customer', 'k1', '')"),
+            (older, "('crm', 'u0', 'customer', 'k1', ''), ('crm', 'u0', 'call', 'c0', '')"),
+        ):
+            place.execute(
+                "create schema marts; create table marts.fct_identity_links as "
+                f"from (values {links}) as links(source, person_id, entity, entity_key, evidence)"
+            )
+        traces = traces_everywhere(working, [newer, older], traces_of(working, ZELDA))
+    assert {(key.kind, key.value) for key in traces.keys} == {
+        ("user", "u1"),
+        ("customer", "k1"),
+        ("call", "c0"),
+        ("phone", "+12127365001"),
+        ("email", "zelda@northwind-mail.com"),
+    }
+    assert traces.person == ZELDA
+    assert traces.others == {"customer:k1"}
+    assert (traces.shared_contacts, traces.without_contacts) == (0, 1)
 
 
 def rewritten(
@@ -260,6 +293,21 @@ def test_who_is_in_publications_alone_is_erased_from_them(published: Path) -> No
     }  # fmt: skip
     assert [path.name for path in Path("logs").iterdir()] == ["other.log"]
     assert not (published / "tributary.duckdb").exists()
+
+
+def test_ids_that_the_last_build_did_not_get_are_listed_too(published: Path) -> None:
+    with duckdb.connect(str(published / "tributary.duckdb")) as working:
+        working.execute(
+            "create table marts.dim_persons as "
+            "from (values ('crm', 'u1'), ('crm', 'customer:k1')) as persons(source, person_id)"
+        )
+    done = erase(published, "--person", "u1", "--source", "crm")
+    assert done.exit_code == 0, done.output
+    assert "the working file has as others: customer:k1. They are erased too." in done.output
+    assert "has no rows of 2 of these customers, calls and forms" in done.output
+    listed = read_list(published / "erased_persons.csv")
+    keys = [PersonKey("crm", "customer", "k1"), PersonKey("crm", "call", "c1")]
+    assert set(hash_keys(keys, b"a key that only tests have")) < listed
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tributary.erasure import (
     find_persons,
     input_rows,
     plan_rewriting,
+    traces_everywhere,
     traces_of,
 )
 from tributary.hash_key import DEMO_KEY, hash_key
@@ -135,7 +136,10 @@ def _traces(
     by: str | None,
     source: str | None,
 ) -> list[Traces]:
-    """Find by what each person is known: in the working file, else in the newest publication."""
+    """Find by what each person is known, in the working file and in every publication.
+
+    The working file says whom a key names; what it does not know, the newest publication that does.
+    """
     settings: Mapping[str, Any] = {}
     for run in read_runs(places.log):
         if run.status == PUBLISHED:
@@ -150,20 +154,22 @@ def _traces(
         return [traces_of(marts, each) for each in sorted(persons)]
 
     found: dict[Person, Traces] = {}
-    for key in keys:
-        traces = search(working, key)
-        for name in reversed(generations(places.folder)):
-            if traces:
-                break
-            with _publication(places, name) as marts:
-                traces = search(marts, key)
-        if not traces:
-            raise fail(
-                f"{key} is nobody here: no {by or 'person, user, customer or contact'} of "
-                f"{source or 'any source'} is called so, in the working file or in what is "
-                "published. Nothing was changed."
-            )
-        found |= {each.person: each for each in traces}
+    with contextlib.ExitStack() as stack:
+        publications = [
+            stack.enter_context(_publication(places, name))
+            for name in reversed(generations(places.folder))
+        ]
+        for key in keys:
+            named: list[Traces] = []
+            for place in (working, *publications):
+                named = named or search(place, key)
+            if not named:
+                raise fail(
+                    f"{key} is nobody here: no {by or 'person, user, customer or contact'} of "
+                    f"{source or 'any source'} is called so, in the working file or in what is "
+                    "published. Nothing was changed."
+                )
+            found |= {each.person: traces_everywhere(working, publications, each) for each in named}
     return list(found.values())
 
 
@@ -238,6 +244,17 @@ def _say_plan(traces: list[Traces], plans: dict[str, Rewriting]) -> None:
             say.print(
                 f"{each.shared_contacts} contacts are of other persons too and are not put on the "
                 "list of erased persons."
+            )
+        if each.others:
+            say.print(
+                "Publications tie to this person whom the working file has as others: "
+                f"{', '.join(sorted(each.others))}. They are erased too."
+            )
+        if each.without_contacts:
+            say.print(
+                f"The working file has no rows of {each.without_contacts} of these customers, "
+                "calls and forms: their contacts are not known and not put on the list. If files "
+                "were missing from the last build, put them back, tributary build, and then erase."
             )
     for name, plan in plans.items():
         say.print(f"Published in {name}: {plan.row_count:,} rows.")
