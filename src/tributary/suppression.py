@@ -124,16 +124,21 @@ def add_to_list(path: Path, keys: Iterable[PersonKey], secret: bytes) -> int:
     check_list(listed, secret)
     known = {entry for entry in listed if entry[0] != CHECKSUM}
     entries = known | set(hash_keys(keys, secret)) | {_key_check(secret)}
+    # The checksum comes first, so that a list that is cut off still has it.
+    lines = [_HEADER, (CHECKSUM, _checksum(entries)), *sorted(entries)]
+    write_private(path, "".join(f"{kind},{digest}\n" for kind, digest in lines))
+    return len(entries - known - {_key_check(secret)})
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read: all of it, or what was there stays."""
     partial = path.with_name(f".partial-{path.name}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        # The checksum comes first, so that a list that is cut off still has it.
-        writer.writerows([_HEADER, (CHECKSUM, _checksum(entries)), *sorted(entries)])
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
         file.flush()
         os.fsync(descriptor)
     partial.replace(path)
-    return len(entries - known - {_key_check(secret)})
 
 
 def check_list(listed: set[tuple[str, str]], secret: bytes) -> None:
@@ -142,7 +147,8 @@ def check_list(listed: set[tuple[str, str]], secret: bytes) -> None:
     Raises
     ------
     ValueError
-        If it was made under another secret, or is not what was written.
+        If it was made under another secret, or is not what was written; or if the secret is too
+        short for any list.
     """
     checksums = {value for kind, value in listed if kind == CHECKSUM}
     if checksums and checksums != {_checksum(listed)}:
@@ -150,7 +156,7 @@ def check_list(listed: set[tuple[str, str]], secret: bytes) -> None:
             "The list of erased persons was cut off or changed: who is missing would come back. "
             f"Restore it from a backup ({ERASED_PERSONS_FILE})."
         )
-    if listed and _key_check(secret) not in listed:
+    if _key_check(secret) not in listed and listed:
         raise ValueError(
             "The list of erased persons was made under another TRIBUTARY_HASH_KEY. Set that key: "
             f"under this one nobody on the list would be recognised ({ERASED_PERSONS_FILE})."

@@ -1,17 +1,24 @@
 """A person is found by any key, and taken out of marts that otherwise stay what they were."""
 
+import errno
 import os
+import pkgutil
 import shutil
+import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
+from processes import PROCESSES
 from tributary.cli import app
 from tributary.erasure import (
     InputRows,
@@ -22,9 +29,9 @@ from tributary.erasure import (
     traces_everywhere,
     traces_of,
 )
-from tributary.publishing import generations, new_generation, publish
+from tributary.publishing import generations, make_current, new_generation, publish
 from tributary.runs import ERASED, read_runs, runs_table
-from tributary.suppression import PersonKey, hash_keys, read_list
+from tributary.suppression import PersonKey, add_to_list, hash_keys, read_list
 
 # The person "u1" has a cookie "u1", a customer "k1", a call, a phone and an address; the phone of
 # the customer "k2" is also that of "k3"; "alone" is tied to nothing, "k9" only billed.
@@ -65,6 +72,8 @@ WAREHOUSE = """
     ) as emails(contact_value, email, contact_hash);
 """
 ZELDA = Person("crm", "u1")
+PHONE = ("--person", "+1 212 736 5001", "--source", "crm")
+KEY = "a key that only tests have"
 
 
 @pytest.fixture
@@ -257,10 +266,10 @@ def test_input_that_still_has_the_person_is_named(tmp_path: Path) -> None:
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one publication, and a working file that knows nobody any more."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "dbt_project.yml").touch()
+    (tmp_path / "dbt_project.yml").write_text("vars: {}")
     monkeypatch.delenv("DBT_LOG_PATH", raising=False)
     monkeypatch.delenv("DBT_TARGET_PATH", raising=False)
-    monkeypatch.setenv("TRIBUTARY_HASH_KEY", "a key that only tests have")
+    monkeypatch.setenv("TRIBUTARY_HASH_KEY", KEY)
     build = tmp_path / "build.duckdb"
     with duckdb.connect(str(build)) as connection:
         connection.execute(WAREHOUSE)
@@ -307,7 +316,7 @@ def test_ids_that_the_last_build_did_not_get_are_listed_too(published: Path) -> 
     assert "has no rows of 2 of these customers, calls and forms" in done.output
     listed = read_list(published / "erased_persons.csv")
     keys = [PersonKey("crm", "customer", "k1"), PersonKey("crm", "call", "c1")]
-    assert set(hash_keys(keys, b"a key that only tests have")) < listed
+    assert set(hash_keys(keys, KEY.encode())) < listed
 
 
 @pytest.mark.parametrize(
@@ -412,3 +421,105 @@ def test_an_erasure_goes_on_where_nobody_reads_what_it_says(published: Path) -> 
     assert done.returncode == 0
     assert not (published / "tributary.duckdb").exists()
     assert [run.status for run in read_runs(published / "runs.jsonl")] == [ERASED]
+
+
+def make_working_file(folder: Path, sql: str) -> None:
+    (folder / "tributary.duckdb").unlink(missing_ok=True)
+    with duckdb.connect(str(folder / "tributary.duckdb")) as working:
+        working.execute(sql)
+
+
+def kill(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def erase_killed(folder: Path, place: str, argument: str) -> None:
+    """Erase the person u1 by phone, until a function is called so, and be killed there."""
+    os.chdir(folder.parent)
+    os.environ |= {"TRIBUTARY_HASH_KEY": KEY, "DBT_LOG_PATH": "logs", "DBT_TARGET_PATH": "target"}
+    called = pkgutil.resolve_name(place)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return (kill if argument in str(arguments) else called)(*arguments, **options)
+
+    with mock.patch(place, call):
+        erase(folder, *PHONE)
+
+
+@pytest.mark.parametrize(
+    ("place", "argument", "is_built_between"),
+    [
+        ("tributary.cli.erase.add_to_list", "", True),
+        ("tributary.cli.erase._remove_files_with", "", True),
+        ("tributary.cli.erase.rewrite", "a-first", True),
+        ("tributary.cli.erase.rewrite", "b-second", True),
+        ("tributary.cli.erase.rewrite", "b-second", False),
+        ("tributary.cli.erase.append_run", "", True),
+        ("tributary.cli.erase.log_of", "", True),
+        ("pathlib.Path.unlink", "open_erasure.json", False),
+    ],
+)
+def test_an_erasure_that_was_killed_is_finished_by_the_same_command(
+    published: Path, place: str, argument: str, is_built_between: bool
+) -> None:
+    make_working_file(published, WAREHOUSE)
+    home = published / "generations"
+    (one,) = generations(published)
+    make_current(published, (home / one).rename(home / "a-first").name)
+    shutil.copytree(home / "a-first", home / "b-second")
+    process = PROCESSES.Process(target=erase_killed, args=(published, place, argument))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert stat.S_IMODE((published / "open_erasure.json").stat().st_mode) == 0o600
+    for refused in (
+        CliRunner().invoke(app, ["build", "--warehouse", str(published / "tributary.duckdb")]),
+        erase(published, "--person", "alone"),
+    ):
+        assert refused.exit_code == 1
+        assert "was not finished" in refused.output
+
+    if is_built_between:
+        # As dbt does: from the list, without the person.
+        make_working_file(published, "create schema marts")
+    done = erase(published, *PHONE)
+    assert done.exit_code == 0, done.output
+    for name in generations(published):
+        with duckdb.connect(str(home / name / "tributary.duckdb"), read_only=True) as marts:
+            assert find_persons(marts, "k1", source="crm") == set()
+    assert [path.name for path in Path("logs").iterdir()] == ["other.log"]
+    (run,) = read_runs(published / "runs.jsonl")
+    assert run.erased == {"persons": 1, "keys": 5, "rows": {"a-first": 6, "b-second": 6}}
+    (phone,) = hash_keys([PersonKey("crm", "phone", "+12127365001")], KEY.encode())
+    assert phone in read_list(published / "erased_persons.csv")
+    assert {path.name for path in published.iterdir()} == {
+        ".build.lock", "current", "erased_persons.csv", "generations", "runs.jsonl",
+    }  # fmt: skip
+
+
+def test_an_erasure_that_was_cut_off_is_finished_without_knowing_whose_it_is(
+    published: Path,
+) -> None:
+    def fill_the_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with mock.patch("tributary.cli.erase.rewrite", fill_the_disk):
+        cut_off = erase(published, "--person", "alone")
+    assert cut_off.exit_code == 1
+    assert "The erasure is not finished: correct this and give the same command" in cut_off.output
+    done = erase(published)
+    assert done.exit_code == 0, done.output
+    with duckdb.connect(str(published / "current" / "tributary.duckdb"), read_only=True) as marts:
+        assert find_persons(marts, "alone") == set()
+    make_working_file(published, "create schema marts")
+    assert "No erasure was cut off. Say who is to be erased" in erase(published).output
+
+
+def test_an_erasure_that_cannot_begin_is_not_open(published: Path) -> None:
+    keys = [PersonKey("crm", "user", "x")]
+    add_to_list(published / "erased_persons.csv", keys, b"another key than that")
+    done = erase(published, "--person", "alone")
+    assert done.exit_code == 1
+    assert "under another TRIBUTARY_HASH_KEY" in done.output
+    assert "Nothing was changed" in done.output
+    assert not (published / "open_erasure.json").exists()

@@ -97,6 +97,11 @@ class Places:
         return self.private_folder / "run.json"
 
     @property
+    def open_erasure(self) -> Path:
+        """The record of an erasure that has begun and is not finished."""
+        return self.folder / "open_erasure.json"
+
+    @property
     def log(self) -> Path:
         """The log of all runs."""
         return self.folder / RUNS_FILE
@@ -145,6 +150,7 @@ def build_command(
             locked(_target() / "build", wait),
             _working_file(places.warehouse) as working_file,
         ):
+            _refuse_open_erasure(places)
             recover(places)
             run = _begin(places, settings)
             try:
@@ -221,6 +227,15 @@ def locked(folder: Path, wait: bool) -> Iterator[BuildLock]:
             say.print(f"{error} Waiting for it to end …")
             lock = stack.enter_context(build_lock(folder, wait=True))
         yield lock
+
+
+def _refuse_open_erasure(places: Places) -> None:
+    """Refuse to copy and publish persons whom an erasure did not come to."""
+    if places.open_erasure.exists():
+        raise fail(
+            "An erasure of persons was not finished. Give the same command again, or only: "
+            "tributary erase. Then: tributary build."
+        )
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -31,7 +32,15 @@ from tributary.erasure import (
 from tributary.hash_key import DEMO_KEY, hash_key
 from tributary.publishing import GENERATIONS, MANIFEST, generations, new_generation, rewrite
 from tributary.runs import ERASED, PUBLISHED, Run, append_run, read_runs, timestamp
-from tributary.suppression import ERASED_PERSONS_FILE, add_to_list, hash_keys
+from tributary.suppression import (
+    ERASED_PERSONS_FILE,
+    PersonKey,
+    add_to_list,
+    check_list,
+    hash_keys,
+    read_list,
+    write_private,
+)
 
 EVERY_SOURCE = "all"
 EXTENSIONS = Path(".venv/duckdb_extensions")
@@ -49,13 +58,13 @@ class KeyKind(StrEnum):
 
 def erase_command(
     person: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="KEY",
             help="A person_id; or a user id, customer id, phone number or e-mail address. "
-            "Repeat it for several persons.",
+            "Repeat it for several persons. Without it, an erasure that was cut off is finished.",
         ),
-    ],
+    ] = None,
     by: Annotated[
         KeyKind | None, typer.Option(help="What KEY is, where it could be several things.")
     ] = None,
@@ -75,35 +84,43 @@ def erase_command(
     """
     project_file()
     places = places_of(warehouse)
-    if not places.warehouse.is_file():
+    if not places.open_erasure.is_file() and not places.warehouse.is_file():
         raise fail(
             f"There is no working file at {places.warehouse}: only it knows all that a person is "
             "known by. Make it with: tributary build; then erase."
         )
+    keys = sorted(set(person or ()))
+    asked = {"keys": keys, "by": by, "source": source}
     try:
         with locked(places.folder, wait=False):
             recover(places)
             _check_publications(places)
-            with open_warehouse(places.warehouse) as working:
-                traces = _traces(working, places, person, by, source)
-                secret = _secret(traces)
-                values = set(plan_rewriting(working, traces).values)
-                values |= {value for each in traces for value in each.spellings}
-                say.print("Looking for rows in the input …")
-                rows = input_rows(working, values, EXTENSIONS.absolute())
-            plans = _plans(places, traces)
-            _say_plan(traces, plans)
-            if not yes:
+            erasure = _begun(places, asked)
+            is_agreed = yes or erasure is not None
+            if erasure is None:
+                with open_warehouse(places.warehouse) as working:
+                    traces = _traces(working, places, keys, by, source)
+                began = datetime.now(UTC)
+                erasure = _Erasure(new_generation(began), timestamp(began), asked, traces)
+            secret = _secret(places, erasure.traces)
+            plans = _plans(places, erasure.traces)
+            values = {value for each in erasure.traces for value in each.spellings}
+            values = values.union(*(plan.values for plan in plans.values()))
+            rows = []
+            if places.warehouse.is_file():
+                with open_warehouse(places.warehouse) as working:
+                    values |= plan_rewriting(working, erasure.traces).values
+                    say.print("Looking for rows in the input …")
+                    rows = input_rows(working, values, EXTENSIONS.absolute())
+            _say_plan(erasure.traces, plans)
+            if not is_agreed:
                 typer.confirm("Erase? This cannot be undone", abort=True, err=True)
-            _erase(places, traces, plans, secret, {value for _, value in values})
+            _erase(places, erasure, plans, secret, {value for _, value in values})
     except OSError as error:
-        raise fail(f"{error.strerror or error}: {error.filename or places.folder}.") from None
-    except duckdb.Error as error:
-        raise fail(
-            f"Stopped half-way: {error} Correct it and give the same command again."
-        ) from None
-    except ValueError as error:
-        raise fail(str(error)) from None
+        stopped = f"{error.strerror or error}: {error.filename or places.folder}."
+        raise fail(f"{stopped} {_what_now(places)}") from None
+    except (duckdb.Error, ValueError) as error:
+        raise fail(f"{error} {_what_now(places)}") from None
     for each in rows:
         count = "cannot be read now; look there" if each.row_count is None else each.row_count
         say.print(f"Still in your input: {each.name}: {count}")
@@ -111,6 +128,66 @@ def erase_command(
         "Next: remove the rows from your own input, backups and exports; then tributary build, "
         "which leaves the person out whether you have done so or not."
     )
+
+
+@dataclass(frozen=True)
+class _Erasure:
+    """An erasure: as which run it is logged, how it was asked for, and of whom it is."""
+
+    run_id: str
+    started_at: str
+    asked: Mapping[str, Any]
+    traces: list[Traces]
+
+    def as_json(self) -> str:
+        """Write what it takes to finish this, whatever becomes of the files that persons are in."""
+        traces = [
+            {
+                **each.person._asdict(),
+                "keys": sorted(each.keys),
+                "spellings": sorted(each.spellings),
+            }
+            for each in self.traces
+        ]
+        return json.dumps({**vars(self), "traces": traces})
+
+    @classmethod
+    def of_json(cls, text: str) -> "_Erasure":
+        """Read what `as_json` wrote."""
+        content = json.loads(text)
+        traces = [
+            Traces(
+                Person(each["source"], each["person_id"]),
+                frozenset(PersonKey(*key) for key in each["keys"]),
+                frozenset((kind, value) for kind, value in each["spellings"]),
+                shared_contacts=0,
+            )
+            for each in content["traces"]
+        ]
+        return cls(**{**content, "traces": traces})
+
+
+def _begun(places: Places, asked: Mapping[str, Any]) -> _Erasure | None:
+    """Read the erasure that was cut off, if there is one: then nothing else can be asked for."""
+    if not places.open_erasure.is_file():
+        if not asked["keys"]:
+            raise fail("No erasure was cut off. Say who is to be erased: --person KEY.")
+        return None
+    erasure = _Erasure.of_json(places.open_erasure.read_text(encoding="utf-8"))
+    if asked["keys"] and asked != erasure.asked:
+        raise fail(
+            "Another erasure was not finished. Finish it first, with its own command or only: "
+            "tributary erase. Then: tributary build, and this command again. Nothing was changed."
+        )
+    say.print(f"This erasure began at {erasure.started_at} and was not finished; it goes on.")
+    return erasure
+
+
+def _what_now(places: Places) -> str:
+    """Say how things stand after an error."""
+    if places.open_erasure.is_file():
+        return "The erasure is not finished: correct this and give the same command again."
+    return "Nothing was changed."
 
 
 def _check_publications(places: Places) -> None:
@@ -203,8 +280,14 @@ def _email_rules(
         return None
 
 
-def _secret(traces: Iterable[Traces]) -> bytes:
-    """Read the key of the hashes; only simulated people do with the public one."""
+def _secret(places: Places, traces: Iterable[Traces]) -> bytes:
+    """Read the key of the hashes; only simulated people do with the public one.
+
+    Raises
+    ------
+    ValueError
+        If the list of erased persons cannot be added to under it.
+    """
     secret = hash_key()
     if secret == DEMO_KEY.encode() and any(each.person.source != "demo" for each in traces):
         raise fail(
@@ -212,6 +295,7 @@ def _secret(traces: Iterable[Traces]) -> bytes:
             "it tells nobody who is on it. Set the key that your builds have, or make one: "
             "export TRIBUTARY_HASH_KEY=$(openssl rand -hex 32)"
         )
+    check_list(read_list(places.folder / ERASED_PERSONS_FILE), secret)
     return secret
 
 
@@ -262,33 +346,24 @@ def _say_plan(traces: list[Traces], plans: dict[str, Rewriting]) -> None:
 
 def _erase(
     places: Places,
-    traces: list[Traces],
+    erasure: _Erasure,
     plans: dict[str, Rewriting],
     secret: bytes,
     values: set[str],
 ) -> None:
-    """Erase persons; the working file goes last: by it they are found again if this is killed."""
-    began = datetime.now(UTC)
-    keys = [key for each in traces for key in each.keys]
+    """Erase persons; each step can be done again, and the record of all goes last."""
+    write_private(places.open_erasure, erasure.as_json())
+    keys = [key for each in erasure.traces for key in each.keys]
     add_to_list(places.folder / ERASED_PERSONS_FILE, keys, secret)
     say.print(f"Put {len(hash_keys(keys, secret))} hashes on {ERASED_PERSONS_FILE}.")
-    run = Run(
-        run_id=new_generation(began),
-        status=ERASED,
-        started_at=timestamp(began),
-        package_version=importlib.metadata.version("tributary"),
-        settings={},
-        seeds={},
-        erased={
-            "persons": len(traces),
-            "keys": len(keys),
-            "rows": {name: plan.row_count for name, plan in plans.items()},
-        },
-    )
+    # Before publications, which say more of what may be in them.
+    removed = _remove_files_with(values)
+    if removed:
+        say.print(f"Removed logs and artefacts of dbt that named the person: {len(removed)}.")
     for number, (name, plan) in enumerate(plans.items(), start=1):
-        manifest = places.folder / GENERATIONS / name / MANIFEST
-        erasures = json.loads(manifest.read_text(encoding="utf-8")).get("erasures", [])
-        erasures.append({"run_id": run.run_id, "rows": plan.row_count})
+        say.print(f"Rewriting {name} ({number} of {len(plans)}) …")
+        erasures = _erasures(places, name)
+        erasures.append({"run_id": erasure.run_id, "rows": plan.row_count})
         rewrite(
             places.folder,
             name,
@@ -297,16 +372,46 @@ def _erase(
             {"tokens": plan.tokens},
             {"erasures": erasures},
         )
-        say.print(f"Rewrote {name} ({number} of {len(plans)}).")
-    removed = _remove_files_with(values)
-    if removed:
-        say.print(f"Removed logs and artefacts of dbt that named the person: {len(removed)}.")
-    append_run(places.log, run.ended(ERASED, datetime.now(UTC)))
+    if erasure.run_id not in {run.run_id for run in read_runs(places.log)}:
+        append_run(places.log, _run(places, erasure))
     spill = places.warehouse.with_name(f"{places.warehouse.name}.tmp")
     shutil.rmtree(spill, ignore_errors=True)
     log_of(places.warehouse).unlink(missing_ok=True)
-    places.warehouse.unlink()
+    places.warehouse.unlink(missing_ok=True)
+    places.open_erasure.unlink()
     say.print("Removed the working file; the next build makes it anew.")
+
+
+def _erasures(places: Places, generation: str) -> list[dict[str, Any]]:
+    """Read from a manifest which erasures rewrote the generation, and how many of its rows."""
+    manifest = places.folder / GENERATIONS / generation / MANIFEST
+    erasures: list[dict[str, Any]] = json.loads(manifest.read_text(encoding="utf-8")).get(
+        "erasures", []
+    )
+    return erasures
+
+
+def _run(places: Places, erasure: _Erasure) -> Run:
+    """Give the run that the log knows the erasure as."""
+    rows = {
+        name: each["rows"]
+        for name in generations(places.folder)
+        for each in _erasures(places, name)
+        if each["run_id"] == erasure.run_id
+    }
+    return Run(
+        run_id=erasure.run_id,
+        status=ERASED,
+        started_at=erasure.started_at,
+        package_version=importlib.metadata.version("tributary"),
+        settings={},
+        seeds={},
+        erased={
+            "persons": len(erasure.traces),
+            "keys": sum(len(each.keys) for each in erasure.traces),
+            "rows": rows,
+        },
+    ).ended(ERASED, datetime.now(UTC))
 
 
 def _remove_files_with(values: set[str]) -> list[Path]:
