@@ -1,6 +1,9 @@
 -- Lift tests that calibrate nothing, and why: see the column unused_reason of int_lift_tests. Mend
 -- the name of the channel or of the conversion type, or report all days of the test.
-{{ config(severity='warn', meta={'tells': "concat(channel, ', from ', start_date, ': ', unused_reason)"}) }}
+{{ config(
+    severity='warn',
+    meta={'tells': "concat(channel, ', from ', start_date, ': ', unused_reason)"}
+) }}
 
 select
     conversion_type,

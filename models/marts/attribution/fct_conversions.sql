@@ -68,7 +68,8 @@ final as (
         case
             when touchpoint_counts.touchpoint_count is not null then null
             when first_touches.first_touched_at is null then 'never_touched'
-            when first_touches.first_touched_at >= journey_windows.converted_at then 'touched_afterwards'
+            when first_touches.first_touched_at >= journey_windows.converted_at
+                then 'touched_afterwards'
             else 'before_window'
         end as unattributed_reason
     from journey_windows
