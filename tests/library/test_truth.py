@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from tributary.benchmarks import truth, truth_page
@@ -468,12 +469,15 @@ def test_the_command_builds_the_warehouse_and_writes_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(PROJECT)
+    steps: list[str] = []
+    monkeypatch.setattr(Progress, "update", lambda *_, description: steps.append(description))
     page = tmp_path / "page.md"
     work = tmp_path / "work"
     arguments = ["benchmark", "truth", "--regimes", "clean", "--seeds", "4", "--people", "400"]
     result = CliRunner().invoke(app, [*arguments, "--work", str(work), "--output", str(page)])
 
     assert result.exit_code == 0, result.output
+    assert steps == [f"clean, seed 4: {step}" for step in ("simulating", "building the warehouse")]
     assert "linear" in result.output
     assert "linear" in page.read_text()
     assert page.with_suffix(".png").is_file()

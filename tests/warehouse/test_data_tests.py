@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from .conftest import HEADERS, build, write_csv
+from .conftest import HEADERS, build, run_dbt, write_csv
 
 FIRST = (
     "touchpoint_key = "
@@ -289,18 +289,23 @@ def test_what_fails_or_warns_says_what_it_found_and_how_to_fix_it(tmp_path: Path
         [("Nobody", "geo", "2024-01-01", "2024-01-02", 5, 1)],
     )
 
-    def output(currency: str) -> str:
+    def output(currency: str, *tests: str) -> str:
         write_csv(
             files / "conversions.csv",
             f"{HEADERS['conversions']},currency",
             [("c1", "u", "2024-01-02", 5, "EUR"), ("c2", "u", "2024-01-03", 5, currency)],
         )
-        return build(tmp_path, f"{{sources: [files], files_path: '{files}'}}").output
+        return run_dbt(
+            tmp_path,
+            *("build", "--exclude-resource-type", "unit_test", "--select"),
+            *(f"+{test}" for test in tests),
+            variables=f"{{sources: [files], files_path: '{files}'}}",
+        ).output
 
-    warned = output("EUR")
+    warned = output("EUR", "assert_channels_are_grouped", "assert_lift_tests_are_used")
     assert "assert_channels_are_grouped: Street. Warns of channels" in warned
     assert "add a row for each to seeds/channel_groups.csv" in warned
     assert "assert_lift_tests_are_used: Nobody, from 2024-01-01: " in warned
-    failed = output("CHF")
+    failed = output("CHF", "assert_one_currency")
     assert "assert_one_currency: files, revenue: CHF to EUR in 2 of 2 rows. Revenue and" in failed
     assert "set reporting_currency and fill the seed currency_rates" in failed

@@ -490,7 +490,7 @@ def _code_fingerprint(project: Path) -> str:
         files += sorted(each for each in (project / folder).rglob("*.*") if each.is_file())
     for file in files:
         name = file.relative_to(project)
-        is_used = "benchmarks" not in name.parts and file.name != "cli.py"
+        is_used = not {"benchmarks", "cli"} & {*name.parts}
         if is_used and file.suffix in {".sql", ".py", ".csv", ".yml"}:
             digest.update(str(name).encode())
             digest.update(file.read_bytes())
@@ -517,8 +517,8 @@ def _run_cell(
     }
     if market.tested:
         tables["experiments"] = simulation.experiments
-    for name, table in tables.items():
-        pyarrow.parquet.write_table(table, files / f"{name}.parquet")
+    for entity, table in tables.items():
+        pyarrow.parquet.write_table(table, files / f"{entity}.parquet")
 
     progress(f"{name}: building the warehouse")
     warehouse = scratch / "truth.duckdb"
