@@ -16,9 +16,12 @@
     {{ return(['int_person_fingerprints', 'int_changed_persons']) }}
 {% endmacro %}
 
+{% macro models_in_this_build() %}
+    {{ return(selected_resources | map('replace', 'model.tributary.', '') | list) }}
+{% endmacro %}
+
 {% macro are_in_this_build(models) %}
-    {% set built = selected_resources | map('replace', 'model.tributary.', '') | list %}
-    {{ return(models | reject('in', built) | list == []) }}
+    {{ return(models | reject('in', models_in_this_build()) | list == []) }}
 {% endmacro %}
 
 {#-
@@ -95,14 +98,17 @@
 {% endmacro %}
 
 {#-
-  Comes after each model by person, in one transaction with it: built without the models of changes, as by
-  --select, it is of settings and code that the states do not speak of, and so all of them go.
+  Comes before a build: a model by person that is built without the models of changes, as by --select, is
+  of settings and code that the states do not speak of, and so all of them go.
 -#}
 {% macro forget_persons_of_models_built_alone() %}
-    {% if execute and config.get('incremental_strategy') == 'changed_persons' and not (
-        are_in_this_build(models_of_changes())
-    ) %}
-        {% set states = person_states() %}
+    {% if execute and models_by_person() | select('in', models_in_this_build()) | list
+        and not are_in_this_build(models_of_changes()) %}
+        {% set node = graph.nodes['model.tributary.int_person_states'] %}
+        {% set states = adapter.get_relation(
+            database=node.database, schema=node.schema, identifier=node.alias
+        ) %}
+        {#- Not by SQL: dbt would take them for there, and roll back what asks for their columns. -#}
         {% if states %}
             {% do adapter.drop_relation(states) %}
         {% endif %}
