@@ -171,7 +171,7 @@ def publish(
         published = _write_marts(build, partial, marts, history, run, file_name)
         _seal(partial, manifest, published)
         partial.rename(home / generation)
-        _bring_to_disk(home)
+        bring_to_disk(home)
         make_current(folder, generation)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -191,7 +191,7 @@ def _point_to(folder: Path, generation: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(generation.relative_to(folder))
     link.rename(folder / CURRENT)
-    _bring_to_disk(folder)
+    bring_to_disk(folder)
 
 
 def rewrite(
@@ -234,7 +234,7 @@ def rewrite(
     partial.mkdir(mode=0o755)
     try:
         published = {}
-        with _publication(file, partial / file_name, _spill(partial)) as connection:
+        with _publication(file, partial / file_name) as connection:
             for name, table in tables.items():
                 connection.register(name, table)
             for name in _tables_of(connection, file.stem):
@@ -253,7 +253,7 @@ def rewrite(
                     _copy(connection, name, partial / f"{name}.parquet")
         _seal(partial, {**manifest, **notes}, published)
         partial.rename(home / f"{generation}{REWRITTEN}")
-        _bring_to_disk(home)
+        bring_to_disk(home)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -277,9 +277,9 @@ def finish_rewrites(folder: Path) -> None:
         partial = home / f"{PARTIAL}{name}"
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(stand_in, partial, copy_function=os.link)
-        _bring_to_disk(partial)
+        bring_to_disk(partial)
         partial.rename(home / name)
-        _bring_to_disk(home)
+        bring_to_disk(home)
         if is_current:
             make_current(folder, name)
         remove_generation(folder, stand_in.name)
@@ -320,7 +320,8 @@ def remove_generation(folder: Path, generation: str) -> None:
 def remove_leftovers(folder: Path) -> list[Path]:
     """Remove what builds that were killed left half made, and return it."""
     leftovers = sorted(
-        path for home in (folder, folder / GENERATIONS) for path in home.glob(f"{PARTIAL}*")
+        {path for home in (folder, folder / GENERATIONS) for path in home.glob(f"{PARTIAL}*")}
+        | {spill for spill in [_spill(folder)] if spill.exists()}
     )
     for path in leftovers:
         if path.is_dir() and not path.is_symlink():
@@ -377,7 +378,7 @@ def _write_marts(
 ) -> dict[str, PublishedMart]:
     """Write the DuckDB file and the Parquet files of a generation into its folder."""
     published = {}
-    with _publication(build, partial / file_name, _spill(partial)) as connection:
+    with _publication(build, partial / file_name) as connection:
         for name in sorted(marts):
             query = f"from {_quoted(build.stem)}.{SCHEMA}.{_quoted(name)}"
             published[name] = _write_mart(connection, partial, name, query)
@@ -445,16 +446,17 @@ def _seal(
     mode = partial.stat().st_mode & 0o444
     for path in partial.iterdir():
         path.chmod(mode)
-        _bring_to_disk(path)
-    _bring_to_disk(partial)
+        bring_to_disk(path)
+    bring_to_disk(partial)
 
 
 @contextmanager
-def _publication(build: Path, output: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _publication(build: Path, output: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a build for reading and a new DuckDB file for writing, which is closed whole.
 
     It may take as much memory, and spills to the same place, as dbt (profiles.yml).
     """
+    spill = _spill(output.parent.parent.parent)
     config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill)}
     if limit := os.environ.get("TRIBUTARY_MEMORY_LIMIT"):
         config["memory_limit"] = limit
@@ -468,14 +470,16 @@ def _publication(build: Path, output: Path, spill: Path) -> Iterator[duckdb.Duck
         yield connection
         connection.execute(f"checkpoint {_PUBLICATION}")
         connection.execute(f"detach {_PUBLICATION}")
-    if spill.exists():
-        shutil.rmtree(spill)
+    shutil.rmtree(spill, ignore_errors=True)
 
 
-def _spill(partial: Path) -> Path:
-    """Say where a publication spills to: where dbt does, or beside itself."""
+def _spill(folder: Path) -> Path:
+    """Say where a publication spills to: where dbt does, under a name of its own, or beside it."""
     chosen = os.environ.get("TRIBUTARY_SPILL_FOLDER")
-    return Path(chosen) / partial.name if chosen else partial / "spill"
+    if not chosen:
+        return folder / GENERATIONS / f"{PARTIAL}spill"
+    name = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
+    return Path(chosen) / f"{PARTIAL}{name}"
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> int:
@@ -498,7 +502,7 @@ def _text(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def _bring_to_disk(path: Path) -> None:
+def bring_to_disk(path: Path) -> None:
     """Wait until the content of a file, or the names in a folder, would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

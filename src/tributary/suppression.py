@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tributary.contacts import HASH_DIGITS, hash_contacts, parse_emails, parse_phones
+from tributary.publishing import bring_to_disk
 
 ERASED_PERSONS_FILE = "erased_persons.csv"
 
@@ -90,7 +91,7 @@ def read_list(path: Path) -> set[tuple[str, str]]:
     # Spreadsheets put a byte-order mark before the header.
     with path.open(newline="", encoding="utf-8-sig") as file:
         header, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
-    if header != _HEADER or any(len(row) != len(_HEADER) for row in rows):
+    if header != _HEADER or not rows or any(len(row) != len(_HEADER) for row in rows):
         raise ValueError(
             f"{path} is not the list of erased persons that tributary erase wrote: a line "
             f"{','.join(_HEADER)}, then two values a line. Restore it from a backup."
@@ -134,11 +135,16 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that its owner alone may read: all of it, or what was there stays."""
     partial = path.with_name(f".partial-{path.name}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    partial.replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    bring_to_disk(path.parent)
 
 
 def check_list(listed: set[tuple[str, str]], secret: bytes) -> None:
@@ -156,7 +162,9 @@ def check_list(listed: set[tuple[str, str]], secret: bytes) -> None:
             "The list of erased persons was cut off or changed: who is missing would come back. "
             f"Restore it from a backup ({ERASED_PERSONS_FILE})."
         )
-    if _key_check(secret) not in listed and listed:
+    # Asked also where nothing is listed: a secret that is too short is refused here.
+    own_check = _key_check(secret)
+    if listed and own_check not in listed:
         raise ValueError(
             "The list of erased persons was made under another TRIBUTARY_HASH_KEY. Set that key: "
             f"under this one nobody on the list would be recognised ({ERASED_PERSONS_FILE})."

@@ -19,6 +19,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from processes import PROCESSES
+from tributary.build_lock import LOCK_FILE
 from tributary.cli import app
 from tributary.erasure import (
     InputRows,
@@ -30,7 +31,7 @@ from tributary.erasure import (
     traces_of,
 )
 from tributary.publishing import generations, make_current, new_generation, publish
-from tributary.runs import ERASED, read_runs, runs_table
+from tributary.runs import ERASED, RUNS_FILE, read_runs, runs_table
 from tributary.suppression import PersonKey, add_to_list, hash_keys, read_list
 
 # The person "u1" has a cookie "u1", a customer "k1", a call, a phone and an address; the phone of
@@ -304,6 +305,27 @@ def test_who_is_in_publications_alone_is_erased_from_them(published: Path) -> No
     assert not (published / "tributary.duckdb").exists()
 
 
+def test_who_is_named_twice_is_one_person(published: Path) -> None:
+    with duckdb.connect(str(published / "tributary.duckdb")) as working:
+        working.execute(
+            "create table marts.dim_persons as "
+            "from (values ('crm', 'u1'), ('crm', 'customer:k1')) as persons(source, person_id)"
+        )
+    done = erase(published, "--person", "u1", "--person", "customer:k1", "--source", "crm")
+    assert done.exit_code == 0, done.output
+    (run,) = (run for run in read_runs(published / RUNS_FILE) if run.erased)
+    assert run.erased is not None
+    assert run.erased["persons"] == 1
+
+
+def test_a_lock_is_not_taken_for_a_log_that_names_somebody(published: Path) -> None:
+    lock = Path("target/build") / LOCK_FILE
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text("u1")
+    assert erase(published, "--person", "u1", "--source", "crm").exit_code == 0
+    assert lock.exists()
+
+
 def test_ids_that_the_last_build_did_not_get_are_listed_too(published: Path) -> None:
     with duckdb.connect(str(published / "tributary.duckdb")) as working:
         working.execute(
@@ -313,7 +335,7 @@ def test_ids_that_the_last_build_did_not_get_are_listed_too(published: Path) -> 
     done = erase(published, "--person", "u1", "--source", "crm")
     assert done.exit_code == 0, done.output
     assert "the working file has as others: customer:k1. They are erased too." in done.output
-    assert "has no rows of 2 of these customers, calls and forms" in done.output
+    assert "Of 2 of these customers, calls and forms the working file has no row" in done.output
     listed = read_list(published / "erased_persons.csv")
     keys = [PersonKey("crm", "customer", "k1"), PersonKey("crm", "call", "c1")]
     assert set(hash_keys(keys, KEY.encode())) < listed

@@ -102,6 +102,14 @@ def test_a_list_that_was_cut_off_is_refused(tmp_path: Path, lost: int) -> None:
         find_erased_keys(listed, delivered, SECRET, "US", NO_RULES)
 
 
+def test_a_list_of_which_the_header_is_left_lets_nobody_in() -> None:
+    # What int_erased_hashes makes of it.
+    nothing = pa.table({"kind": ["checksum"], "key_hash": [""]})
+    delivered = pa.table({"source": ["crm"], "kind": ["customer"], "value": ["k1"]})
+    with pytest.raises(ValueError, match="was cut off or changed"):
+        find_erased_keys(nothing, delivered, SECRET, "US", NO_RULES)
+
+
 def test_a_list_without_a_checksum_is_read_and_gets_one(tmp_path: Path) -> None:
     path = tmp_path / "erased_persons.csv"
     add_to_list(path, ERASED[:2], SECRET)
@@ -119,7 +127,9 @@ def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path: Path, end: str) -> No
     assert read_list(path) == before
 
 
-@pytest.mark.parametrize("content", ["", "kind;key_hash\n", "customer,1f\n", "kind,key_hash\nx\n"])
+@pytest.mark.parametrize(
+    "content", ["", "kind;key_hash\n", "customer,1f\n", "kind,key_hash\nx\n", "kind,key_hash\n"]
+)
 def test_what_is_no_list_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "erased_persons.csv"
     path.write_text(content)

@@ -143,7 +143,7 @@ class Project:
         return self.run("erase", *options, "--yes")
 
     def run_dbt(
-        self, private: Path, target: Path, variables: str, full_refresh: bool, lock: BuildLock
+        self, private: Path, target: Path, variables: str, full_refresh: bool, *locks: BuildLock
     ) -> int:
         """Build in place of `tributary.cli.build._run_dbt`, with the project parsed once."""
         built = run_dbt(

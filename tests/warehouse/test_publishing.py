@@ -36,7 +36,7 @@ FILE = "tributary.duckdb"
 
 
 def fake_dbt(
-    private: Path, target: Path, variables: str, full_refresh: bool, lock: BuildLock
+    private: Path, target: Path, variables: str, full_refresh: bool, *locks: BuildLock
 ) -> int:
     """Do as dbt: a mart that remembers how often it was built, a person, and a test."""
     fails = "fail" in variables
@@ -436,8 +436,9 @@ def run_slow_dbt(folder: Path) -> None:
     with (
         mock.patch("sys.executable", str(folder / "python")),
         build_lock(folder) as lock,
+        build_lock(folder / "target") as target_lock,
     ):
-        command._run_dbt(folder / "private", folder, "{a: 1}", True, lock)
+        command._run_dbt(folder / "private", folder, "{a: 1}", True, lock, target_lock)
 
 
 @pytest.mark.fault(
@@ -589,6 +590,7 @@ def test_small_damage_stops_no_publication(folder: Path) -> None:
     assert build(folder).exit_code == 0
     first, second = generations(folder)
     (folder / "current/.DS_Store").write_bytes(b"what a file manager leaves")
+    (folder / "current/@eaDir").mkdir()
     damaged = folder / f"generations/{second}/rpt_data_quality_history.parquet"
     content = damaged.read_bytes()
     damaged.chmod(0o644)

@@ -147,7 +147,7 @@ def build_command(
         with (
             locked(places.folder, wait) as lock,
             # dbt writes its account of a run into the project, whichever warehouse it builds.
-            locked(_target() / "build", wait),
+            locked(target_of_dbt() / "build", wait) as target_lock,
             _working_file(places.warehouse) as working_file,
         ):
             _refuse_open_erasure(places)
@@ -156,7 +156,7 @@ def build_command(
             try:
                 if not full_refresh:
                     _take_over(working_file, places)
-                _build(places, run, variables, full_refresh, lock)
+                _build(places, run, variables, full_refresh, lock, target_lock)
             except KeyboardInterrupt:
                 _log_unless_logged(places, run, "interrupted")
                 raise
@@ -169,7 +169,7 @@ def build_command(
         raise fail(f"{error.strerror or error}: {error.filename or places.folder}.") from None
 
 
-def _target() -> Path:
+def target_of_dbt() -> Path:
     """Name the folder that dbt writes its account of a run into."""
     return Path(os.environ.get("DBT_TARGET_PATH", "target"))
 
@@ -258,6 +258,8 @@ def _working_file(warehouse: Path) -> Iterator[BinaryIO | None]:
 
 def _is_duckdb(path: Path) -> bool:
     """Tell whether a file is a database of DuckDB, by what it begins with."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         return file.read(12)[8:] == b"DUCK"
 
@@ -338,10 +340,10 @@ def _code() -> tuple[str | None, bool | None]:
     return commit.stdout.strip(), bool(changes.stdout.strip())
 
 
-def _build(places: Places, run: Run, variables: str, full_refresh: bool, lock: BuildLock) -> None:
+def _build(places: Places, run: Run, variables: str, full_refresh: bool, *locks: BuildLock) -> None:
     """Build in the private file, and publish."""
-    status = _run_dbt(places.private, _target(), variables, full_refresh, lock)
-    results = read_results(_target())
+    status = _run_dbt(places.private, target_of_dbt(), variables, full_refresh, *locks)
+    results = read_results(target_of_dbt())
     run = replace(run, tests=results.tests, failed=results.failed, warned=results.warned)
     if status != 0 or not results.marts:
         # Without a model or test to blame, the project could not be read, or dbt was killed.
@@ -363,7 +365,7 @@ def _build(places: Places, run: Run, variables: str, full_refresh: bool, lock: B
 
 
 def _run_dbt(
-    private: Path, target: Path, variables: str, full_refresh: bool, lock: BuildLock
+    private: Path, target: Path, variables: str, full_refresh: bool, *locks: BuildLock
 ) -> int:
     """Run dbt build in the private file, its output shown, and return its exit status."""
     (target / "run_results.json").unlink(missing_ok=True)
@@ -373,9 +375,10 @@ def _run_dbt(
     with subprocess.Popen(  # noqa: S603 - a list, no shell
         [*command, "--full-refresh"] if full_refresh else command,
         env={**os.environ, "TRIBUTARY_WAREHOUSE": str(private)},
-        pass_fds=[lock.descriptor],
+        pass_fds=[lock.descriptor for lock in locks],
     ) as dbt:
-        lock.name_holders(os.getpid(), dbt.pid)
+        for lock in locks:
+            lock.name_holders(os.getpid(), dbt.pid)
         return dbt.wait()
 
 

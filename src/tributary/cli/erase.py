@@ -17,7 +17,16 @@ import duckdb
 import pyarrow as pa
 import typer
 
-from tributary.cli.build import Places, locked, log_of, places_of, project_file, recover
+from tributary.build_lock import LOCK_FILE
+from tributary.cli.build import (
+    Places,
+    locked,
+    log_of,
+    places_of,
+    project_file,
+    recover,
+    target_of_dbt,
+)
 from tributary.cli.console import DEFAULT_WAREHOUSE, WarehouseOption, fail, open_warehouse, say
 from tributary.erasure import (
     Person,
@@ -92,7 +101,7 @@ def erase_command(
     keys = sorted(set(person or ()))
     asked = {"keys": keys, "by": by, "source": source}
     try:
-        with locked(places.folder, wait=False):
+        with locked(places.folder, wait=False), locked(target_of_dbt() / "build", wait=False):
             recover(places)
             _check_publications(places)
             erasure = _begun(places, asked)
@@ -246,7 +255,10 @@ def _traces(
                     f"{source or 'any source'} is called so, in the working file or in what is "
                     "published. Nothing was changed."
                 )
-            found |= {each.person: traces_everywhere(working, publications, each) for each in named}
+            for each in named:
+                # Who was named by another key already, as publications know, is one person.
+                if not any(each.keys <= known.keys for known in found.values()):
+                    found[each.person] = traces_everywhere(working, publications, each)
     return list(found.values())
 
 
@@ -336,9 +348,10 @@ def _say_plan(traces: list[Traces], plans: dict[str, Rewriting]) -> None:
             )
         if each.without_contacts:
             say.print(
-                f"The working file has no rows of {each.without_contacts} of these customers, "
-                "calls and forms: their contacts are not known and not put on the list. If files "
-                "were missing from the last build, put them back, tributary build, and then erase."
+                f"Of {each.without_contacts} of these customers, calls and forms the working file "
+                "has no row of their own: what contacts they have is not known and not put on the "
+                "list. If files were missing from the last build, put them back, tributary build, "
+                "and then erase."
             )
     for name, plan in plans.items():
         say.print(f"Published in {name}: {plan.row_count:,} rows.")
@@ -408,7 +421,7 @@ def _run(places: Places, erasure: _Erasure) -> Run:
         seeds={},
         erased={
             "persons": len(erasure.traces),
-            "keys": sum(len(each.keys) for each in erasure.traces),
+            "keys": len({key for each in erasure.traces for key in each.keys}),
             "rows": rows,
         },
     ).ended(ERASED, datetime.now(UTC))
@@ -416,15 +429,13 @@ def _run(places: Places, erasure: _Erasure) -> Run:
 
 def _remove_files_with(values: set[str]) -> list[Path]:
     """Remove logs and artefacts of dbt in which one of the values occurs."""
-    folders = {
-        Path(os.environ.get("DBT_LOG_PATH", "logs")),
-        Path(os.environ.get("DBT_TARGET_PATH", "target")),
-    }
+    folders = {Path(os.environ.get("DBT_LOG_PATH", "logs")), target_of_dbt()}
     texts = [value.encode() for value in values]
     removed = []
     for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        if any(text in content for text in texts):
+        # Whoever removes a lock lets in a second one; it names nobody.
+        if path.name != LOCK_FILE and any(text in content for text in texts):
             path.unlink()
             removed.append(path)
     return removed
