@@ -1,7 +1,8 @@
 {#-
   dbt says of a data test how many rows it found. Of one that asks several things, this says which of
   them failed; of any other, what it asks and how to fix it, and what it names in `tells`, an expression
-  over its rows. Rows themselves are not shown: they may be personal data.
+  over its rows, without what a terminal would obey. Rows themselves are not shown: they may be
+  personal data.
 -#}
 {% macro tell_failed_checks(results) %}
     {% for result in (results if execute else []) if (
@@ -18,7 +19,7 @@
         {% else %}
             {% set tells = node.config.meta.get('tells') %}
             {% set told = query_column(
-                'select distinct ' ~ tells ~ ' as told from (' ~ node.compiled_code
+                'select distinct ' ~ on_one_line('(' ~ tells ~ ')') ~ ' as told from (' ~ node.compiled_code
                 ~ ') as failures order by told limit 11'
             ) if tells else [] %}
             {% do print(

@@ -1,7 +1,7 @@
 {#-
   A UTC timestamp. Text with an offset or the name of a zone is converted; text without one is UTC;
-  what cannot be read becomes null, and so does what is not clear: BST is British to its writer and
-  Bangladesh's time to DuckDB.
+  what cannot be read becomes null, and so do zones in one word other than UTC, GMT and Z: BST is
+  British to its writer and Bangladesh's time to DuckDB.
 -#}
 {% macro to_utc_timestamp(column) -%}
     {{ return(adapter.dispatch('to_utc_timestamp', 'tributary')(column)) }}
@@ -19,7 +19,7 @@
     {%- set without_blank = "regexp_replace(" ~ text ~ ", ' ([-+][0-9]|Z$)', '\\1')" -%}
     {%- set with_seconds = "regexp_replace(" ~ without_blank
         ~ ", '^(.{11}[0-9]{2}:[0-9]{2})( ?[-+A-Z])', '\\1:00\\2')" -%}
-    {%- set zoned = "case when regexp_matches(" ~ after_date ~ ", '[0-9]$|Z$|UTC$|GMT$|/')"
+    {%- set zoned = "case when regexp_matches(" ~ after_date ~ ", '[0-9]$|[0-9 ]Z$|UTC$|GMT$|/')"
         ~ " then coalesce(try_cast(" ~ column ~ " as timestamptz), try_cast(" ~ with_seconds
         ~ " as timestamptz)) at time zone 'UTC' end" -%}
     case

@@ -1,6 +1,7 @@
 """tributary check says what moved between two publications, and is quiet where nothing did."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -453,6 +454,19 @@ def test_status_2_where_check_itself_fails(tmp_path: Path, monkeypatch: pytest.M
             check=False,
         )
     assert done.stderr == "Error: No space left on device: the standard output.\n"
+    assert done.returncode == 2
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("tributary"), "check", "--warehouse", tmp_path / FILE],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert done.stderr == "Error: Broken pipe: the standard output.\n"
     assert done.returncode == 2
 
     def broken(*arguments: object) -> None:

@@ -282,7 +282,9 @@ def test_data_test_notices_what_was_done(
 
 def test_what_fails_or_warns_says_what_it_found_and_how_to_fix_it(tmp_path: Path) -> None:
     files = tmp_path / "input"
-    write_csv(files / "sessions.csv", HEADERS["sessions"], [("s", "u", "2024-01-01", "Street")])
+    write_csv(
+        files / "sessions.csv", HEADERS["sessions"], [("s", "u", "2024-01-01", "Street\x1b[8m")]
+    )
     write_csv(
         files / "experiments.csv",
         "channel,kind,start_date,end_date,lift,std_error",
@@ -303,7 +305,7 @@ def test_what_fails_or_warns_says_what_it_found_and_how_to_fix_it(tmp_path: Path
         ).output
 
     warned = output("EUR", "assert_channels_are_grouped", "assert_lift_tests_are_used")
-    assert "assert_channels_are_grouped: Street. Warns of channels" in warned
+    assert "assert_channels_are_grouped: Street [8m. Warns of channels" in warned
     assert "add a row for each to seeds/channel_groups.csv" in warned
     assert "assert_lift_tests_are_used: Nobody, from 2024-01-01: " in warned
     failed = output("CHF", "assert_one_currency")

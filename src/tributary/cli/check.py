@@ -52,6 +52,9 @@ def _not_compared_on_errors() -> Iterator[None]:
         yield
     except typer.Exit:
         raise
+    except SystemExit:
+        # So ends whoever writes to a pipe that nobody reads from any more.
+        raise _not_compared("Broken pipe: the standard output.") from None
     except OSError as error:
         # What could not be written would be tried again at the end, with a status of its own.
         with contextlib.suppress(OSError):

@@ -99,7 +99,7 @@ def report_command(
     if output is not None:
         _write(output, _exported(report, request, chosen))
     elif chosen is ReportFormat.TABLE:
-        # A pipe has no width of its own; a narrow terminal does without the bars.
+        # A narrow terminal does without the bars.
         width = TABLE_WIDTH
         if sys.stdout.isatty():
             width = max(Console().width, WIDTH_WITHOUT_BARS)
