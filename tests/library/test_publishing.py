@@ -257,6 +257,27 @@ def test_publishing_keeps_to_the_memory_that_dbt_may_take(
     assert Path(folder).parent == tmp_path / "spill"
 
 
+def test_what_a_killed_publication_spilled_elsewhere_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIBUTARY_SPILL_FOLDER", str(tmp_path / "spill"))
+    build, home = tmp_path / FILE, tmp_path / "out"
+    with duckdb.connect(str(build)) as connection:
+        connection.execute(
+            "create schema marts; create view marts.v as "
+            "select current_setting('temp_directory') as folder"
+        )
+    publish(build, home, generation(1), ["v"], {}, HISTORY, FILE)
+    with duckdb.connect(str(home / "current" / FILE), read_only=True) as connection:
+        ((spilled_to,),) = connection.execute("from marts.v").fetchall()
+    of_another = tmp_path / "spill/.partial-of-another"
+    for folder in (Path(spilled_to), of_another):
+        folder.mkdir(parents=True)
+        (folder / "blocks").write_text("somebody")
+    assert remove_leftovers(home) == [Path(spilled_to)]
+    assert (of_another / "blocks").exists()
+
+
 def test_pruning_keeps_the_newest_and_the_current_one(folder: Path) -> None:
     build = folder / "build.duckdb"
     for number in range(1, 5):

@@ -1,5 +1,6 @@
 """Who is on the list of erased persons is recognised, and nobody can read who that is."""
 
+import errno
 import re
 import stat
 from pathlib import Path
@@ -14,6 +15,7 @@ from tributary.suppression import (
     find_erased_keys,
     hash_keys,
     read_list,
+    write_private,
 )
 
 SECRET = b"a secret that only tests have"
@@ -100,6 +102,21 @@ def test_a_list_that_was_cut_off_is_refused(tmp_path: Path, lost: int) -> None:
     delivered = pa.table({"source": ["crm"], "kind": ["customer"], "value": ["k1"]})
     with pytest.raises(ValueError, match="was cut off or changed"):
         find_erased_keys(listed, delivered, SECRET, "US", NO_RULES)
+
+
+def test_a_full_disk_leaves_no_half_of_a_private_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "open_erasure.json"
+    write_private(path, "before")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_private(path, "somebody")
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["before"]
 
 
 def test_a_list_of_which_the_header_is_left_lets_nobody_in() -> None:

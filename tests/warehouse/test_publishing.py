@@ -465,11 +465,12 @@ def test_a_dbt_that_outlives_its_build_holds_the_lock(tmp_path: Path) -> None:
 
     build_id, dbt_id = json.loads((tmp_path / LOCK_FILE).read_text())["processes"]
     assert build_id == process.pid
-    with (
-        pytest.raises(BuildRunningError, match=f"process {build_id} and {dbt_id}, since"),
-        build_lock(tmp_path),
-    ):
-        pass
+    for held_on in (tmp_path, tmp_path / "target"):
+        with (
+            pytest.raises(BuildRunningError, match=f"process {build_id} and {dbt_id}, since"),
+            build_lock(held_on),
+        ):
+            pass
     os.kill(dbt_id, signal.SIGKILL)
     with build_lock(tmp_path, wait=True):
         pass

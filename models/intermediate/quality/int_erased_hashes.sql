@@ -15,7 +15,7 @@ erased_persons as (
         key_hash
     from listed
     union all
-    -- A list of nobody was cut off: of this checksum is none, so that the build stops.
+    -- A list of nobody was cut off. No list has this checksum, so that the build stops.
     select
         'checksum' as kind,
         '' as key_hash
