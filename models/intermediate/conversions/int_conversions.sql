@@ -98,6 +98,7 @@ valued as (
         kept.conversion_id,
         kept.person_id,
         kept.conversion_type,
+        kept.occurrence,
         kept.revenue_center,
         coalesce(kept.currency, net_revenues.currency) as currency,
         case kept.value
@@ -125,6 +126,7 @@ delivered_and_made as (
         entity_key as conversion_id,
         person_id,
         event as conversion_type,
+        false as is_once_only,
         revenue_center,
         currency,
         amount as revenue,
@@ -136,6 +138,7 @@ delivered_and_made as (
         conversion_id,
         person_id,
         conversion_type,
+        occurrence = 'first' as is_once_only,
         revenue_center,
         currency,
         cast(revenue as decimal(28, 10)) as revenue,

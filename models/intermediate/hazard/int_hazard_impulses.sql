@@ -1,8 +1,10 @@
 -- grain: one row per day, conversion type, channel, ordinal and decay. All measures are additive.
 -- A touch adds 1 to its feature's mass, which fades; the end of its effect (lookback, or the
--- conversion that uses it up) takes away what is left. Exposure over any period follows from these
--- daily sums alone, so a new day changes no earlier row.
+-- conversion that uses it up, or that ends the risk) takes away what is left. Exposure over any
+-- period follows from these daily sums alone, so a new day changes no earlier row.
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
+{%- set lookback_end = days_later('touches.touched_at', lookback_days())
+    if lookback_days() else 'cast(null as timestamp)' %}
 
 with touches as (
 
@@ -54,7 +56,7 @@ used_up as (
 
 ),
 
-lasting as (
+lasting_for_repeatable as (
 
     -- What ends a touch: null where nothing does.
     select
@@ -63,19 +65,14 @@ lasting as (
         touches.channel_key,
         touches.ordinal,
         touches.touched_at,
-        {%- if lookback_days() %}
-        least(
-            used_up.used_up_at,
-            {{ days_later('touches.touched_at', lookback_days()) }}
-        ) as ends_at
-        {%- else %}
-        used_up.used_up_at as ends_at
-        {%- endif %}
+        least(used_up.used_up_at, {{ lookback_end }}) as ends_at
     from touches
     inner join touched_persons
         on touches.person_key = touched_persons.person_key
     inner join conversion_types
-        on touched_persons.source = conversion_types.source
+        on
+            touched_persons.source = conversion_types.source
+            and not conversion_types.is_once_only
     left join used_up
         on
             touches.touchpoint_key = used_up.touchpoint_key
@@ -84,7 +81,7 @@ lasting as (
 ),
 {%- else %}
 
-lasting as (
+lasting_for_repeatable as (
 
     -- What ends a touch, for all conversion types alike: null where nothing does.
     select
@@ -93,17 +90,60 @@ lasting as (
         touches.channel_key,
         touches.ordinal,
         touches.touched_at,
-        {%- if lookback_days() %}
-        {{ days_later('touches.touched_at', lookback_days()) }} as ends_at
-        {%- else %}
-        cast(null as timestamp) as ends_at
-        {%- endif %}
+        {{ lookback_end }} as ends_at
     from touches
     inner join touched_persons
         on touches.person_key = touched_persons.person_key
 
 ),
 {%- endif %}
+
+first_conversions as (
+
+    select
+        person_key,
+        conversion_type,
+        min(converted_at) as first_converted_at
+    from conversions
+    group by person_key, conversion_type
+
+),
+
+lasting_for_once_only as (
+
+    -- Who has converted is no more at risk of a conversion that happens only once: it ends the
+    -- touches before it, and those after it are no exposure.
+    select
+        touched_persons.source,
+        conversion_types.conversion_type,
+        touches.channel_key,
+        touches.ordinal,
+        touches.touched_at,
+        least(first_conversions.first_converted_at, {{ lookback_end }}) as ends_at
+    from touches
+    inner join touched_persons
+        on touches.person_key = touched_persons.person_key
+    inner join conversion_types
+        on
+            touched_persons.source = conversion_types.source
+            and conversion_types.is_once_only
+    left join first_conversions
+        on
+            touches.person_key = first_conversions.person_key
+            and conversion_types.conversion_type = first_conversions.conversion_type
+    where
+        first_conversions.first_converted_at is null
+        or first_conversions.first_converted_at {{ at_conversion }} touches.touched_at
+
+),
+
+lasting as (
+
+    select * from lasting_for_repeatable
+    union all
+    select * from lasting_for_once_only
+
+),
 
 dated as (
 
@@ -115,7 +155,8 @@ dated as (
         cast(touched_at as date) as touch_date,
         cast(ends_at as date) as end_date,
         {{ rest_of_day('touched_at') }} as rest_of_day,
-        {{ days_between('touched_at', 'ends_at') }} as age_days
+        {{ days_between('touched_at', 'ends_at') }} as age_days,
+        case when conversion_type is not null then age_days end as own_age_days
     from lasting
 
 ),
@@ -135,7 +176,11 @@ of_days as (
         {%- if ends_by_conversion %}
         {{ exact_sum_of_parts(faded('age_days', decay.days)) }} as ended_{{ decay.days }},
         {%- else %}
-        count(*) * {{ faded('max(age_days)', decay.days) }} as ended_{{ decay.days }},
+        -- What no conversion ends is as old as the lookback, all of it.
+        case
+            when conversion_type is null then count(*) * {{ faded('max(age_days)', decay.days) }}
+            else {{ exact_sum_of_parts(faded('own_age_days', decay.days)) }}
+        end as ended_{{ decay.days }},
         {%- endif %}
         {%- endfor %}
         count(*) as touches
@@ -162,8 +207,10 @@ reachable as (
     inner join conversion_types
         on
             of_days.source = conversion_types.source
-            and coalesce(of_days.conversion_type, conversion_types.conversion_type)
-            = conversion_types.conversion_type
+            and (
+                of_days.conversion_type = conversion_types.conversion_type
+                or (of_days.conversion_type is null and not conversion_types.is_once_only)
+            )
 
 ),
 
@@ -212,17 +259,6 @@ faded as (
 
 ),
 
-first_conversions as (
-
-    select
-        person_key,
-        conversion_type,
-        min(converted_at) as first_converted_at
-    from conversions
-    group by person_key, conversion_type
-
-),
-
 entered as (
 
     select
@@ -240,6 +276,7 @@ moved as (
     -- Ordinal 0 is at risk before the first conversion, ordinal 1 after it.
     select
         conversion_types.conversion_type,
+        conversion_types.is_once_only,
         greatest(first_conversions.first_converted_at, touched_persons.entered_at) as moved_at
     from first_conversions
     inner join touched_persons
@@ -256,10 +293,11 @@ moves as (
     select
         cast(moved_at as date) as impulse_date,
         conversion_type,
+        is_once_only,
         {{ exact_sum_of_parts(rest_of_day('moved_at')) }} as exposure,
         count(*) as people
     from moved
-    group by cast(moved_at as date), conversion_type
+    group by cast(moved_at as date), conversion_type, is_once_only
 
 ),
 
@@ -290,6 +328,7 @@ risk_impulses as (
         people,
         exposure
     from moves
+    where not is_once_only
 
 ),
 

@@ -10,7 +10,8 @@ final as (
 
     select distinct
         source,
-        conversion_type
+        conversion_type,
+        is_once_only
     from conversions
 
 )

@@ -2,7 +2,8 @@
 -- its person, once per conversion type). revenue is additive within one conversion type.
 -- An open journey is what followed the person's last conversion of the type (everything, where
 -- there is none), as known at the end of the reporting period. It ends with the last touch so far,
--- where its lookback window ends too, and moves as it goes on.
+-- where its lookback window ends too, and moves as it goes on. After a conversion that happens only
+-- once nothing is open.
 {{ config(materialized='incremental', incremental_strategy='changed_persons') }}
 
 with journey_touchpoints as (
@@ -72,6 +73,7 @@ open_windows as (
         on
             touched_persons.person_key = last_conversions.person_key
             and conversion_types.conversion_type = last_conversions.conversion_type
+    where last_conversions.last_converted_at is null or not conversion_types.is_once_only
 
 ),
 

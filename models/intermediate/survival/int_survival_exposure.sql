@@ -1,7 +1,9 @@
 -- grain: one row per conversion type, channel and bin of days: a histogram of how long touches of
 -- the reporting period are observed. touches is additive; observed_days is the mean of the bin.
 -- A touch is observed until the person's next conversion of the type, until it is older than the
--- lookback, or to the end of the data.
+-- lookback, or to the end of the data. After a conversion that happens only once no touch is.
+{%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
+
 with touches as (
 
     select * from {{ ref('int_touches') }}
@@ -39,6 +41,13 @@ observed as (
 
 ),
 
+only_conversions as (
+
+    select * from {{ ref('int_conversions') }}
+    where is_once_only and {{ until_reporting_end('converted_at') }}
+
+),
+
 used_up as (
 
     -- Conversions that are not of the journeys come after the lookback, which ends a touch anyway.
@@ -68,6 +77,13 @@ lasting as (
         on
             touches.touchpoint_key = used_up.touchpoint_key
             and conversion_types.conversion_type = used_up.conversion_type
+    left join only_conversions
+        on
+            touches.person_key = only_conversions.person_key
+            and conversion_types.conversion_type = only_conversions.conversion_type
+    where
+        only_conversions.converted_at is null
+        or only_conversions.converted_at {{ at_conversion }} touches.touched_at
 
 ),
 
