@@ -20,10 +20,12 @@ from scipy import sparse
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 MEAN_LIFE_AT_START = 7.0
 MEAN_LIFE_BOUNDS = (1e-3, 1e4)
-"""In days: a channel all of whose conversions come at once would have a mean life of 0."""
+"""In days: a channel all of whose conversions come at once would have a mean life of 0, and one
+whose effect does not fade an endless one."""
 
 SHORTEST_DELAY = 1 / 86_400
 """In days: what takes less than a second takes a second."""
@@ -40,7 +42,9 @@ class SurvivalFit:
     conversions_per_touch
         Shape (channels,): beta, at least 0.
     decay_rates
-        Shape (channels,): omega, per day.
+        Shape (channels,): omega, per day, within 1 / `MEAN_LIFE_BOUNDS`.
+    is_at_bound
+        Shape (channels,): whether omega lies on one of these bounds, and was not found.
     credits
         Shape (converted touches,): probability that the touch brought about its conversion; adds up
         to 1 per conversion.
@@ -55,6 +59,7 @@ class SurvivalFit:
     channels: tuple[str, ...]
     conversions_per_touch: FloatArray
     decay_rates: FloatArray
+    is_at_bound: BoolArray
     credits: FloatArray
     conversions: FloatArray
     std_error: FloatArray
@@ -161,6 +166,7 @@ def fit_survival(
         channels=tuple(names.tolist()),
         conversions_per_touch=beta,
         decay_rates=omega,
+        is_at_bound=np.isin(omega, [1 / bound for bound in MEAN_LIFE_BOUNDS]),
         credits=credit,
         conversions=total(owner, credit),
         std_error=_std_errors(credit, omega[owner] * delay, owner, group, buyer, n),
@@ -210,6 +216,7 @@ COEFFICIENTS = pa.schema(
         pa.field("channel", pa.string(), nullable=False),
         pa.field("beta", pa.float64(), nullable=False),
         pa.field("omega", pa.float64(), nullable=False),
+        pa.field("is_at_bound", pa.bool_(), nullable=False),
         pa.field("std_error", pa.float64(), nullable=False),
         pa.field("log_likelihood", pa.float64(), nullable=False),
         pa.field("steps", pa.int64(), nullable=False),
@@ -238,8 +245,8 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        Schema `COEFFICIENTS`, sorted: beta in conversions per touch, omega per day. The order of
-        rows does not matter.
+        Schema `COEFFICIENTS`, sorted: beta in conversions per touch, omega per day, and whether it
+        lies on its bound. The order of rows does not matter.
 
     Raises
     ------
@@ -275,6 +282,7 @@ def fit_survival_tables(delays: pa.Table, exposure: pa.Table) -> pa.Table:
                 "channel": channel,
                 "beta": fit.conversions_per_touch[index],
                 "omega": fit.decay_rates[index],
+                "is_at_bound": bool(fit.is_at_bound[index]),
                 "std_error": fit.std_error[index] / sampled,
                 "log_likelihood": fit.history[-1],
                 "steps": len(fit.history),

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tributary.survival import COEFFICIENTS, SurvivalFit, fit_survival, fit_survival_tables
+from tributary.survival import (
+    COEFFICIENTS,
+    MEAN_LIFE_BOUNDS,
+    SurvivalFit,
+    fit_survival,
+    fit_survival_tables,
+)
 
 TRUTH = {"a": (0.12, 1 / 3.0), "b": (0.05, 1 / 10.0), "c": (0.02, 1 / 1.5)}
 END = 60.0
@@ -234,6 +240,17 @@ def test_tables_give_the_fit_of_each_conversion_type_alone() -> None:
     assert table["omega"].to_pylist()[2:] == fit.decay_rates.tolist()
     assert table["log_likelihood"].to_pylist()[2:] == [fit.history[-1]] * 2
     assert table["steps"].to_pylist()[2:] == [len(fit.history)] * 2
+
+
+def test_a_mean_life_that_was_not_found_is_told() -> None:
+    # Channel a converts at once or never, b as late as early.
+    fit = fit_survival(
+        ["a"] * 3 + ["b"] * 4, np.array([0.0, 0.0, 0.0, 1.0, 3.0, 9.0, 27.0]), np.arange(7),
+        ["a", "b"], np.array([30.0, 30.0]), np.array([9.0, 9.0]),
+    )  # fmt: skip
+
+    assert fit.decay_rates[0] == 1 / MEAN_LIFE_BOUNDS[0]
+    assert fit.is_at_bound.tolist() == [True, False]
 
 
 def test_a_sample_of_the_conversions_gives_the_coefficients_of_all() -> None:

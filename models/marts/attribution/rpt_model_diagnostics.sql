@@ -50,6 +50,12 @@ hazard_diagnostics as (
 
 ),
 
+survival_coefficients as (
+
+    select * from {{ ref('int_survival_coefficients') }}
+
+),
+
 hazard_calibrated_totals as (
 
     select * from {{ ref('int_hazard_calibrated_totals') }}
@@ -201,6 +207,19 @@ diagnosed as (
                 then case when diagnostic_value = 1 then 'log link' else 'additive link' end
         end as detail
     from hazard_diagnostics
+    union all
+    select
+        'survival' as attribution_model,
+        conversion_type,
+        'channels whose mean life is at its bound' as diagnostic,
+        count(case when is_at_bound then 1 end) as value,
+        case
+            when count(case when is_at_bound and omega > 1 then 1 end) > 0
+                then 'at the shortest: their conversions come at once'
+        end as detail
+    from survival_coefficients
+    where beta > 0
+    group by conversion_type
     union all
     select
         'hazard_calibrated' as attribution_model,
