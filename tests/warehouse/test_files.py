@@ -192,6 +192,24 @@ def test_types_of_one_parquet_file_do_not_change_the_values_of_another(tmp_path:
 
 
 @pytest.mark.fault(
+    done="Parquet files of one entity, one of which has blanks around its columns' names",
+    expected="they are the same columns",
+)
+def test_blanks_around_a_column_of_a_parquet_file_are_not_its_name(tmp_path: Path) -> None:
+    files = tmp_path / "input"
+    files.mkdir()
+    for channel, (date, spend), amount in (
+        ("a", ("date", "spend"), 5), ("b", (" Date", "spend "), "7.50"),
+    ):  # fmt: skip
+        table = pa.table({date: ["2024-01-01"], "channel": [channel], spend: [amount]})
+        pyarrow.parquet.write_table(table, files / f"spend_{channel}.parquet")
+
+    assert stage(tmp_path, files).rows(SPEND) == [
+        ("2024-01-01", "a", 5), ("2024-01-01", "b", Decimal("7.50")),
+    ]  # fmt: skip
+
+
+@pytest.mark.fault(
     done="a time with blanks before it, after one of another zone",
     expected="it is UTC",
 )
