@@ -1,11 +1,13 @@
 """Wrong settings and missing input stop a build at its start, by name."""
 
+import csv
 import sqlite3
 from pathlib import Path
 
 import pytest
+import yaml
 
-from .conftest import run_dbt, write_csv
+from .conftest import PROJECT, run_dbt, write_csv
 
 
 def _message(folder: Path, variables: str, **environment: str) -> str:
@@ -142,6 +144,16 @@ def test_wrong_setting_is_named_with_what_is_allowed(
     tmp_path: Path, variables: str, expected: str
 ) -> None:
     assert expected in _message(tmp_path, variables)
+
+
+def test_types_of_seeds_do_not_follow_from_the_rows_they_happen_to_have() -> None:
+    # An empty column, or one of digits alone, would be one of numbers.
+    properties = yaml.safe_load((PROJECT / "seeds" / "_seeds.yml").read_text(encoding="utf-8"))
+    typed = {seed["name"]: list(seed["config"]["column_types"]) for seed in properties["seeds"]}
+    for path in (PROJECT / "seeds").glob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            assert typed.pop(path.stem) == next(csv.reader(file)), path.stem
+    assert not typed
 
 
 @pytest.mark.fault(
