@@ -132,9 +132,18 @@
 {% endmacro %}
 
 {% macro positive_number(name, value, allowed) %}
+    {% set text = decimal_text(value) %}
+    {% if not modules.re.fullmatch('[0-9]{1,6}([.][0-9]{1,9})?', text) or text | float <= 0 %}
+        {{ setting_error(name, value, allowed ~ ', with 9 decimals at most') }}
+    {% endif %}
+    {{ return(text) }}
+{% endmacro %}
+
+{#- A number as SQL takes it for an exact one: YAML's 0.00005 comes as 5e-05. -#}
+{% macro decimal_text(value) %}
     {% set text = value | string | trim %}
-    {% if not modules.re.fullmatch('[0-9]{1,6}([.][0-9]{1,6})?', text) or text | float <= 0 %}
-        {{ setting_error(name, value, allowed) }}
+    {% if modules.re.fullmatch('[0-9]([.][0-9]+)?e-[0-9]+', text) %}
+        {{ return(('%.15f' | format(text | float)).rstrip('0')) }}
     {% endif %}
     {{ return(text) }}
 {% endmacro %}
@@ -242,9 +251,9 @@
 {% endmacro %}
 
 {% macro share(name, value, allowed) %}
-    {% set text = value | string | trim %}
+    {% set text = decimal_text(value) %}
     {% if not modules.re.fullmatch('[01]([.][0-9]{1,9})?', text) or text | float > 1 %}
-        {{ setting_error(name, value, allowed) }}
+        {{ setting_error(name, value, allowed ~ ', with 9 decimals at most') }}
     {% endif %}
     {{ return(text) }}
 {% endmacro %}
@@ -302,7 +311,9 @@
     {% if not parts
         or not 1 <= month <= 12
         or not (1 <= day <= days_in_month[month - 1] or is_february_29) %}
-        {{ setting_error(name, value, 'a calendar day as YYYY-MM-DD, for example 2023-08-29') }}
+        {{ setting_error(
+            name, value, 'a calendar day from 1900 to 2099 as YYYY-MM-DD, for example 2023-08-29'
+        ) }}
     {% endif %}
     {{ return(text) }}
 {% endmacro %}

@@ -124,6 +124,8 @@ REPARSED = pytest.mark.fault(**WRONG_SETTING, long=True)
         pytest.param(
             "{match_threshold: 1}", "Allowed: a number above 0.5 and below 1", marks=REPARSED
         ),
+        ("{start_date: '2100-01-01'}", "Allowed: a calendar day from 1900 to 2099"),
+        ("{target_roas: 0.0000000001}", "with 9 decimals at most"),
         ("{lookback_day: 30}", "There is no setting 'lookback_day'. Allowed: sources,"),
         ("{sources: [ihc]}", "Source ihc: no SQLite database is named."),
         ("{sources: [ihc], ihc_database: nowhere.db}", "there is no file nowhere.db"),
