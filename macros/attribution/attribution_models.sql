@@ -4,15 +4,21 @@
 -#}
 {% macro credit_tables() %}
     {{ return({
-        'int_rule_based_credits': [
-            'first_touch', 'last_touch', 'last_non_direct_touch', 'last_paid_touch', 'linear',
-            'daily_share', 'time_decay'
-        ] + decay_weights().keys() | list + position_shares().keys() | list,
+        'int_rule_based_credits': models_with_rules_of_their_own()
+            + decay_weights().keys() | list + position_shares().keys() | list,
         'int_ihc_credits': ['ihc'],
         'int_hazard_credits': ['hazard', 'hazard_without_baseline'],
         'int_survival_credits': ['survival'],
         'int_channel_weighted_credits': raked_models() + ['shapley']
     }) }}
+{% endmacro %}
+
+{#- Rule-based models that are no rows of weights or shares. -#}
+{% macro models_with_rules_of_their_own() %}
+    {{ return([
+        'first_touch', 'last_touch', 'last_non_direct_touch', 'last_paid_touch', 'linear',
+        'daily_share', 'time_decay'
+    ]) }}
 {% endmacro %}
 
 {#-

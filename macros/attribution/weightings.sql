@@ -28,15 +28,19 @@
     {% set weights = {} %}
     {% for row in seed_rows('attribution_models', ['attribution_model', 'family', 'decay_weight']) %}
         {% if row.family == 'decay' %}
-            {% do check_name(row.attribution_model, 'attribution_models') %}
+            {% do check_name(row.attribution_model, 'attribution_models', row.family, 'decay') %}
             {% set weight = row.decay_weight | default('', true) | string %}
             {% set rest = modules.re.sub('[0-9]+([.][0-9]+)?|[-+*/()<>=, ]', ' ', weight) %}
             {% set unknown = rest.lower().split() | reject('in', words) | list %}
-            {% if not weight.strip() or unknown %}
+            {% set fault = 'it has other words' if unknown else statement_fault(
+                'select ' ~ positive_and_finite(weight) ~ ' from (select cast(1 as double)'
+                ~ ' as days_before_conversion, cast(1 as double) as days_before_last_touch)'
+            ) %}
+            {% if fault %}
                 {{ exceptions.raise_compiler_error(
                     "The model " ~ row.attribution_model ~ " of the seed attribution_models has the "
                     ~ "decay_weight '" ~ weight ~ "'. Allowed: a SQL expression of numbers, + - * / "
-                    ~ "( ) < > =, " ~ words | join(', ') ~ "."
+                    ~ "( ) < > =, " ~ words | join(', ') ~ ". What is wrong: " ~ fault
                 ) }}
             {% endif %}
             {% do weights.update({row.attribution_model: weight}) %}
@@ -47,9 +51,14 @@
 
 {#- Model -> its rows of the seed position_shares (place: none for the other touches). -#}
 {% macro position_shares() %}
-    {% set shares = {} %}
+    {% set shares, families = {}, {} %}
+    {% for row in seed_rows('attribution_models', ['attribution_model', 'family']) %}
+        {% do families.update({row.attribution_model: row.family}) %}
+    {% endfor %}
     {% for row in seed_rows('position_shares', ['attribution_model', 'place', 'share']) %}
-        {% do check_name(row.attribution_model, 'position_shares') %}
+        {% do check_name(
+            row.attribution_model, 'position_shares', families[row.attribution_model], 'position'
+        ) %}
         {% do shares.setdefault(row.attribution_model, []).append(row) %}
     {% endfor %}
     {% for model, rows in shares.items() %}
@@ -70,14 +79,37 @@
     {{ return(shares) }}
 {% endmacro %}
 
-{#- A model's name becomes a column: it must be one. -#}
-{% macro check_name(name, seed) %}
-    {% if not modules.re.fullmatch('[a-z][a-z0-9_]{0,62}', name | string) %}
+{#-
+  A model's name becomes a column, beside those of a touchpoint's credits: it must be one that they do
+  not have, nor a word of SQL. A row of another family must not be taken for the model.
+-#}
+{% macro check_name(name, seed, family, wanted) %}
+    {% set taken = [
+        'source', 'conversion_key', 'conversion_type', 'touchpoint_key', 'person_key', 'channel',
+        'channel_key', 'touch_date', 'touched_at', 'touch_number', 'touches_of_day', 'converted_at',
+        'journey_length', 'last_non_direct_touch_number', 'last_paid_touch_number',
+        'days_before_conversion', 'days_before_last_touch', 'revenue', 'is_from_service',
+        'attribution_model', 'credit_date', 'credit', 'conversions'
+    ] %}
+    {% if not modules.re.fullmatch('[a-z][a-z0-9_]{0,62}', name | string) or name in taken
+        or statement_fault('select ' ~ name ~ ' from (select 1 as ' ~ name ~ ')') %}
         {{ exceptions.raise_compiler_error(
             "The seed " ~ seed ~ " names a model '" ~ name ~ "'. Allowed: small letters, digits and "
-            ~ "underscores, a letter first."
+            ~ "underscores, a letter first; no word of SQL such as select or end, and none of "
+            ~ taken | join(', ') ~ "."
+        ) }}
+    {% elif family and (family != wanted or name in models_with_rules_of_their_own()) %}
+        {{ exceptions.raise_compiler_error(
+            "The model " ~ name ~ " has a row of the seed " ~ seed ~ " as one of the family " ~ wanted
+            ~ ", but is " ~ ("computed in a way of its own" if family == wanted
+                else "of the family " ~ family) ~ ". Give the row another name."
         ) }}
     {% endif %}
+{% endmacro %}
+
+{#- Why DuckDB cannot run a statement that needs nothing but itself; empty where it can. -#}
+{% macro statement_fault(statement) %}
+    {{ return(query_column('select statement_fault(' ~ sql_text(statement) ~ ')')[0]) }}
 {% endmacro %}
 
 {#-
@@ -94,10 +126,10 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- A weight that somebody wrote, or 0 where it is negative, infinite or no number. -#}
+{#- A weight that somebody wrote, or 0 where it is negative, infinite or cannot be computed. -#}
 {% macro positive_and_finite(weight) -%}
     case
-            when cast({{ weight }} as double) between 0 and 1e300 then cast({{ weight }} as double)
+            when {{ number_or_null(weight) }} between 0 and 1e300 then {{ number_or_null(weight) }}
             else 0
         end
 {%- endmacro %}

@@ -86,13 +86,29 @@
     {% set is_open = rest.count('(') != rest.count(')') or '--' in rest %}
     {% set rest = modules.re.sub('\\b[0-9]+([.][0-9]+)?\\b|[-+*/()<>=!,]', ' ', rest) %}
     {% set unknown = rest.lower().split() | reject('in', words) | list %}
-    {% if is_open or unknown %}
+    {% set fault = 'it has other words' if unknown else 'a parenthesis or comment is open' if is_open
+        else statement_fault('select 1 from (' ~ event_to_filter() ~ ') where ' ~ filter) if filter %}
+    {% if fault %}
         {{ conversion_type_error(
             row, 'event_filter',
             "a SQL condition of numbers, 'texts', + - * / ( ) < > = != and the words "
-            ~ words | join(', ')
+            ~ words | join(', ') ~ ". What is wrong: " ~ fault
         ) }}
     {% endif %}
+{% endmacro %}
+
+{#- An event to try a condition on, in the types of int_events; its texts are no numbers. -#}
+{% macro event_to_filter() %}
+    {% set types = {
+        'occurred_at': "timestamp '2024-01-01 12:00:00'",
+        'amount': 'cast(1 as decimal(28, 10))',
+        'duration_seconds': 'cast(1 as double)'
+    } %}
+    {% set columns = [] %}
+    {% for column in event_filter_columns() %}
+        {% do columns.append(types.get(column, "'text'") ~ ' as ' ~ column) %}
+    {% endfor %}
+    {{ return('select ' ~ columns | join(', ')) }}
 {% endmacro %}
 
 {% macro conversion_type_error(row, column, allowed) %}

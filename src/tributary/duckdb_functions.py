@@ -2,9 +2,11 @@
 
 import gzip
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 _CHUNK = 1 << 20
@@ -29,6 +31,21 @@ def gzip_fault(path: str) -> str | None:
     return None
 
 
+@cache
+def statement_fault(statement: str) -> str | None:
+    """Say why a statement cannot be run, in DuckDB's words, or None where it can.
+
+    It is tried in an empty database of its own, which reads no files: what it needs, such as a row
+    to compute something of, it must bring along.
+    """
+    with duckdb.connect(config={"enable_external_access": False, "threads": 1}) as database:
+        try:
+            database.execute(statement)
+        except duckdb.Error as error:
+            return str(error).splitlines()[0]
+    return None
+
+
 class Plugin(BasePlugin):
     """What dbt-duckdb looks for."""
 
@@ -36,3 +53,4 @@ class Plugin(BasePlugin):
         """Add the functions to a database that was opened."""
         # A file may change between two calls.
         conn.create_function("gzip_fault", gzip_fault, null_handling="special", side_effects=True)
+        conn.create_function("statement_fault", statement_fault, null_handling="special")

@@ -257,7 +257,13 @@ def leads(tmp_path_factory: pytest.TempPathFactory) -> Build:
             "has the event_filter 'state = 'x''. Allowed",
         ),
         ("mine,booked,1); drop table x,first,none,,true,", "row mine of the seed conversion_types"),
-        ("mine,booked,status = = 'x',first,none,,true,", "mine of conversion_types"),
+        (
+            "mine,booked,status = = 'x',first,none,,true,",
+            "The row mine of the seed conversion_types has the event_filter 'status = = 'x''. "
+            "Allowed: a SQL condition",
+        ),
+        ("mine,paid,amount = 'abc',first,none,,true,", 'Could not convert string "abc"'),
+        ("mine,booked,status = 5,first,none,,true,", "Could not convert string 'text' to INT32"),
         ("My Own,paid,,first,none,,true,", "row My Own of the seed conversion_types"),
     ],
 )

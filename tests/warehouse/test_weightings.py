@@ -63,6 +63,8 @@ def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(folder: Path) -> None:
     built = _build(
         folder,
         (DECAY[0], DECAY[1].format("days_before_conversion")),
+        # The last touch has no logarithm, the first a negative weight.
+        (DECAY[0], "my_log,decay,true,1 - ln(days_before_last_touch),,Mine"),
         SHAPE,
         ("position_shares.csv", "my_shape,1,0.75\nmy_shape,,0.25"),
     )
@@ -75,6 +77,9 @@ def test_a_decay_and_a_shape_of_ones_own_are_in_the_marts(folder: Path) -> None:
         ("my_decay", "a", pytest.approx(4 / 7), pytest.approx(320 / 7)),
         ("my_decay", "b", pytest.approx(2 / 7), pytest.approx(160 / 7)),
         ("my_decay", "c", pytest.approx(1 / 7), pytest.approx(80 / 7)),
+        ("my_log", "a", 0, 0),
+        ("my_log", "b", 1, 80),
+        ("my_log", "c", 0, 0),
         ("my_shape", "a", 0.125, 10),
         ("my_shape", "b", 0.125, 10),
         ("my_shape", "c", 0.75, 60),
@@ -108,6 +113,28 @@ LEFT_TO_THE_BATTERY = pytest.mark.fault(**WRONG_WEIGHTING, long=True)
         (
             [(DECAY[0], DECAY[1].format("1; drop table x"))],
             "my_decay of the seed attribution_models has the decay_weight '1; drop table x'",
+        ),
+        pytest.param(
+            [(DECAY[0], DECAY[1].format("1 / (1 + days_before_conversion"))],
+            "my_decay of the seed attribution_models has the decay_weight",
+            marks=LEFT_TO_THE_BATTERY,
+        ),
+        pytest.param(
+            [(DECAY[0], DECAY[1].format("1").replace("my_decay", "end"))],
+            "names a model 'end'. Allowed: small letters, digits and underscores, a letter first; no "
+            "word of SQL",
+            marks=LEFT_TO_THE_BATTERY,
+        ),
+        pytest.param(
+            [(DECAY[0], DECAY[1].format("1").replace("my_decay", "touch_date"))],
+            "names a model 'touch_date'",
+            marks=LEFT_TO_THE_BATTERY,
+        ),
+        pytest.param(
+            [("position_shares.csv", "linear,0,1")],
+            "The model linear has a row of the seed position_shares as one of the family position, "
+            "but is of the family rule_based",
+            marks=LEFT_TO_THE_BATTERY,
         ),
         pytest.param(
             [SHAPE, ("position_shares.csv", "my_shape,0,0.4\nmy_shape,2,0.6")],
