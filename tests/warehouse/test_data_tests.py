@@ -131,6 +131,10 @@ TAMPERING = {
         "insert into intermediate.int_lift_tests by name "
         "select 'purchase' as conversion_type, 'ad' as channel, 'x' as unused_reason",
     ],
+    "assert_nobody_is_a_crowd": [
+        "insert into intermediate.int_journey_touchpoints "
+        "select one.* from (from intermediate.int_journey_touchpoints limit 1) as one, range(100000)",
+    ],
     "assert_channels_differ_in_more_than_case": [
         "insert into marts.dim_channels select upper(channel), channel_group, is_paid "
         "from marts.dim_channels where channel = 'billboard'",
