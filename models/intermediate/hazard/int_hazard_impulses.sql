@@ -56,7 +56,7 @@ used_up as (
 
 ),
 
-lasting_for_repeatable as (
+lasting_for_repeated as (
 
     -- What ends a touch: null where nothing does.
     select
@@ -72,7 +72,7 @@ lasting_for_repeatable as (
     inner join conversion_types
         on
             touched_persons.source = conversion_types.source
-            and not conversion_types.is_once_only
+            and conversion_types.is_repeated
     left join used_up
         on
             touches.touchpoint_key = used_up.touchpoint_key
@@ -81,7 +81,7 @@ lasting_for_repeatable as (
 ),
 {%- else %}
 
-lasting_for_repeatable as (
+lasting_for_repeated as (
 
     -- What ends a touch, for all conversion types alike: null where nothing does.
     select
@@ -109,10 +109,10 @@ first_conversions as (
 
 ),
 
-lasting_for_once_only as (
+lasting_until_conversion as (
 
-    -- Who has converted is no more at risk of a conversion that happens only once: it ends the
-    -- touches before it, and those after it are no exposure.
+    -- Where nobody converts twice, who has converted is no more at risk: that ends the touches
+    -- before it, and those after it are no exposure.
     select
         touched_persons.source,
         conversion_types.conversion_type,
@@ -126,7 +126,7 @@ lasting_for_once_only as (
     inner join conversion_types
         on
             touched_persons.source = conversion_types.source
-            and conversion_types.is_once_only
+            and not conversion_types.is_repeated
     left join first_conversions
         on
             touches.person_key = first_conversions.person_key
@@ -139,9 +139,9 @@ lasting_for_once_only as (
 
 lasting as (
 
-    select * from lasting_for_repeatable
+    select * from lasting_for_repeated
     union all
-    select * from lasting_for_once_only
+    select * from lasting_until_conversion
 
 ),
 
@@ -209,7 +209,7 @@ reachable as (
             of_days.source = conversion_types.source
             and (
                 of_days.conversion_type = conversion_types.conversion_type
-                or (of_days.conversion_type is null and not conversion_types.is_once_only)
+                or (of_days.conversion_type is null and conversion_types.is_repeated)
             )
 
 ),
@@ -276,7 +276,7 @@ moved as (
     -- Ordinal 0 is at risk before the first conversion, ordinal 1 after it.
     select
         conversion_types.conversion_type,
-        conversion_types.is_once_only,
+        conversion_types.is_repeated,
         greatest(first_conversions.first_converted_at, touched_persons.entered_at) as moved_at
     from first_conversions
     inner join touched_persons
@@ -293,11 +293,11 @@ moves as (
     select
         cast(moved_at as date) as impulse_date,
         conversion_type,
-        is_once_only,
+        is_repeated,
         {{ exact_sum_of_parts(rest_of_day('moved_at')) }} as exposure,
         count(*) as people
     from moved
-    group by cast(moved_at as date), conversion_type, is_once_only
+    group by cast(moved_at as date), conversion_type, is_repeated
 
 ),
 
@@ -328,7 +328,7 @@ risk_impulses as (
         people,
         exposure
     from moves
-    where not is_once_only
+    where is_repeated
 
 ),
 

@@ -223,8 +223,8 @@ at_risk as (
         on
             within_time.moment_number = last_conversions.moment_number
             and conversion_types.conversion_type = last_conversions.conversion_type
-    -- Who has converted is no more at risk of a conversion that happens only once.
-    where last_conversions.last_converted_at is null or not conversion_types.is_once_only
+    -- Where nobody converts twice, who has converted is no more at risk.
+    where last_conversions.last_converted_at is null or conversion_types.is_repeated
 
 ),
 

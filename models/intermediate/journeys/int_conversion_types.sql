@@ -6,13 +6,34 @@ with conversions as (
 
 ),
 
+repeated as (
+
+    select
+        conversion_type,
+        person_key
+    from conversions
+    group by conversion_type, person_key
+    having min(converted_at) < max(converted_at)
+
+),
+
+repeated_types as (
+
+    select distinct conversion_type
+    from repeated
+
+),
+
 final as (
 
     select distinct
-        source,
-        conversion_type,
-        is_once_only
+        conversions.source,
+        conversions.conversion_type,
+        conversions.is_once_only,
+        repeated_types.conversion_type is not null as is_repeated
     from conversions
+    left join repeated_types
+        on conversions.conversion_type = repeated_types.conversion_type
 
 )
 

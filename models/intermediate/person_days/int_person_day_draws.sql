@@ -240,7 +240,7 @@ preceded as (
         placed.person_key,
         placed.person_day_id,
         conversion_types.conversion_type,
-        conversion_types.is_once_only,
+        conversion_types.is_repeated,
         placed.anchored_at,
         placed.entered_at,
         placed.per_day,
@@ -263,7 +263,7 @@ preceded as (
         placed.person_key,
         placed.person_day_id,
         conversion_types.conversion_type,
-        conversion_types.is_once_only,
+        conversion_types.is_repeated,
         placed.anchored_at,
         placed.entered_at,
         placed.per_day,
@@ -280,8 +280,8 @@ opened as (
             {{ lookback_opening('observed_at') }}, {{ scope_opening('previous_converted_at') }}
         ) as window_opens_at
     from preceded
-    -- Who has converted is no more at risk of a conversion that happens only once.
-    where previous_converted_at is null or not is_once_only
+    -- Where nobody converts twice, who has converted is no more at risk.
+    where previous_converted_at is null or is_repeated
 
 ),
 

@@ -1,7 +1,8 @@
 -- grain: one row per conversion type, channel and bin of days: a histogram of how long touches of
 -- the reporting period are observed. touches is additive; observed_days is the mean of the bin.
 -- A touch is observed until the person's next conversion of the type, until it is older than the
--- lookback, or to the end of the data. After a conversion that happens only once no touch is.
+-- lookback, or to the end of the data. After the conversion no touch is,
+-- where nobody converts twice.
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
 with touches as (
@@ -41,10 +42,27 @@ observed as (
 
 ),
 
-only_conversions as (
+conversions as (
 
     select * from {{ ref('int_conversions') }}
-    where is_once_only and {{ until_reporting_end('converted_at') }}
+    where {{ until_reporting_end('converted_at') }}
+
+),
+
+only_conversions as (
+
+    -- Of the types that nobody has twice: a person may have several of one instant.
+    select
+        conversions.person_key,
+        conversions.conversion_type,
+        min(conversions.converted_at) as converted_at
+    from conversions
+    inner join conversion_types
+        on
+            conversions.source = conversion_types.source
+            and conversions.conversion_type = conversion_types.conversion_type
+            and not conversion_types.is_repeated
+    group by conversions.person_key, conversions.conversion_type
 
 ),
 
