@@ -320,6 +320,7 @@
 
 {#- The sources that take part, in the order given: the var, else TRIBUTARY_SOURCES, else demo. -#}
 {% macro enabled_sources() %}
+    {% set allowed = 'a list of ' ~ known_sources() | join(', ') %}
     {% set value = var('sources') %}
     {% if value is none %}
         {% set value = env_var('TRIBUTARY_SOURCES', '') or 'demo' %}
@@ -327,19 +328,19 @@
     {% if value is string %}
         {% set value = value.strip('[] ').split(',') %}
     {% endif %}
+    {% if value is not sequence or value is mapping or not value %}
+        {{ setting_error('sources', value, allowed) }}
+    {% endif %}
     {% set sources = [] %}
     {% for source in value %}
         {% set name = source | string | trim %}
         {% if name not in known_sources() %}
-            {{ setting_error('sources', name, 'a list of ' ~ known_sources() | join(', ')) }}
+            {{ setting_error('sources', name, allowed) }}
         {% endif %}
         {% if name not in sources %}
             {% do sources.append(name) %}
         {% endif %}
     {% endfor %}
-    {% if not sources %}
-        {{ setting_error('sources', value, 'a list of ' ~ known_sources() | join(', ')) }}
-    {% endif %}
     {{ return(sources) }}
 {% endmacro %}
 

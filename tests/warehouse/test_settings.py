@@ -37,6 +37,15 @@ REPARSED = pytest.mark.fault(**WRONG_SETTING, long=True)
             "The setting sources is '[]'. Allowed: a list of demo, files, ihc",
             marks=REPARSED,
         ),
+        ("{sources: 5}", "The setting sources is '5'. Allowed: a list of demo, files, ihc"),
+        pytest.param(
+            "{sources: true}", "sources is 'True'. Allowed: a list of demo,", marks=REPARSED
+        ),
+        pytest.param(
+            "{sources: {demo: 1}}",
+            "sources is '{'demo': 1}'. Allowed: a list of demo, files, ihc",
+            marks=REPARSED,
+        ),
         pytest.param(
             "{journey_scope: all}",
             "The setting journey_scope is 'all'. Allowed: every_prior, since_last_conversion",
