@@ -185,6 +185,11 @@ TAMPERING = {
         "insert into seeds.attribution_models values ('magic', 'rule_based', true, null, null, '')",
         "insert into seeds.attribution_models values (null, 'rule_based', true, null, null, '')",
     ],
+    "assert_a_model_is_enabled": [
+        "update seeds.attribution_models set is_enabled = false",
+        "update seeds.attribution_models set is_enabled = null",
+        "delete from seeds.attribution_models",
+    ],
     "assert_ensemble_has_a_member": [
         "update seeds.attribution_models set is_enabled = false where ensemble_weight > 0",
         "update seeds.attribution_models set ensemble_weight = null",
