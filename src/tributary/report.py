@@ -1,5 +1,6 @@
 """The channel report: what each channel cost and earned under one attribution model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -7,6 +8,13 @@ import duckdb
 import pyarrow as pa
 
 UNATTRIBUTED = "(unattributed)"
+
+DEFAULT_MODELS = (
+    *("linear", "first_touch", "last_touch", "last_non_direct_touch", "last_paid_touch"),
+    *("daily_share", "time_decay", "hyperbolic_decay"),
+    *("position_based", "w_shaped", "z_shaped", "ihc"),
+)
+"""Rules, as their seed orders them but for the first; the marts have no order of models."""
 
 
 class ReportError(Exception):
@@ -20,7 +28,7 @@ class ReportRequest:
     Attributes
     ----------
     attribution_model
-        A model of the warehouse, such as linear.
+        A model of the warehouse; None for the default one.
     conversion_type
         A conversion type of the warehouse; None for the only one, or purchase where there are
         several.
@@ -29,7 +37,7 @@ class ReportRequest:
         spend on the date it was spent, unattributed conversions on the date of the conversion.
     """
 
-    attribution_model: str
+    attribution_model: str | None = None
     conversion_type: str | None = None
     start: date | None = None
     end: date | None = None
@@ -41,8 +49,8 @@ class ChannelReport:
 
     Attributes
     ----------
-    conversion_type
-        The conversion type reported.
+    attribution_model, conversion_type
+        The model and conversion type reported.
     channels
         One row per channel, by conversions: attribution_model, conversion_type, channel,
         channel_group, is_paid, spend and revenue (currency units), conversions (credited), share
@@ -58,6 +66,7 @@ class ChannelReport:
         channel totals do, over all dates; 0 for models without totals of their own.
     """
 
+    attribution_model: str
     conversion_type: str
     channels: pa.Table
     totals: pa.Table
@@ -127,14 +136,20 @@ _TOTALS = f"""
 """  # noqa: S608 - the only text put in is this module's own
 
 
+def default_model(models: Sequence[str]) -> str:
+    """Choose among the models there are: linear, another rule, or else the first by name."""
+    rules = [model for model in DEFAULT_MODELS if model in models]
+    return (rules or sorted(models) or DEFAULT_MODELS)[0]
+
+
 def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest) -> ChannelReport:
     """Read a channel report from the marts of an open warehouse.
 
     Raises
     ------
     ReportError
-        If the marts are not there, the model or conversion type is not in them, or the dates are
-        reversed.
+        If the marts are not there, no model is enabled, the model or conversion type is not in
+        them, or the dates are reversed.
     """
     if request.start and request.end and request.start > request.end:
         raise ReportError(f"The report starts on {request.start}, after its end, {request.end}.")
@@ -151,10 +166,16 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
     except duckdb.CatalogException:
         raise ReportError("The warehouse has no marts yet. Make them with: dbt build") from None
 
-    # An empty warehouse has neither: the report is then empty, whatever is asked for.
-    if models and request.attribution_model not in models:
+    if not models and _is_no_model_enabled(warehouse):
         raise ReportError(
-            f"The warehouse has no model {request.attribution_model}. It has: {', '.join(models)}."
+            "No attribution model is enabled: nothing is credited, and no spend is reported. "
+            "Set is_enabled to true for a model of seeds/attribution_models.csv, and build anew."
+        )
+    # An empty warehouse has neither: the report is then empty, whatever is asked for.
+    attribution_model = request.attribution_model or default_model(models)
+    if models and attribution_model not in models:
+        raise ReportError(
+            f"The warehouse has no model {attribution_model}. It has: {', '.join(models)}."
         )
     conversion_type = request.conversion_type or _default_type(types)
     if types and conversion_type not in types:
@@ -162,24 +183,43 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
             f"The warehouse has no conversion type {conversion_type}. It has: {', '.join(types)}."
         )
     parameters = {
-        "attribution_model": request.attribution_model,
+        "attribution_model": attribution_model,
         "conversion_type": conversion_type,
         "start": request.start,
         "end": request.end,
     }
     return ChannelReport(
+        attribution_model=attribution_model,
         conversion_type=conversion_type,
         channels=warehouse.execute(_CHANNELS, parameters).to_arrow_table(),
         totals=warehouse.execute(_TOTALS, parameters).to_arrow_table(),
         rows_rejected=_rows_rejected(warehouse),
-        conversions_not_met=_conversions_not_met(
-            warehouse, request.attribution_model, conversion_type
-        ),
+        conversions_not_met=_conversions_not_met(warehouse, attribution_model, conversion_type),
     )
 
 
 def _default_type(types: list[str]) -> str:
     return "purchase" if "purchase" in types or not types else types[0]
+
+
+def _is_no_model_enabled(warehouse: duckdb.DuckDBPyConnection) -> bool:
+    """Tell, where no model has a row, whether none is enabled or there is nothing to report.
+
+    With a model enabled every conversion has a row. Without conversions only the seed tells; what
+    is published has no seeds, but passed the data test that a model is enabled.
+    """
+    ((has_conversions,),) = warehouse.execute(
+        "select exists (select 1 from marts.fct_conversions)"
+    ).fetchall()
+    if has_conversions:
+        return True
+    try:
+        ((is_any_enabled,),) = warehouse.execute(
+            "select exists (select 1 from seeds.attribution_models where is_enabled)"
+        ).fetchall()
+    except duckdb.CatalogException:
+        return False
+    return not is_any_enabled
 
 
 def _rows_rejected(warehouse: duckdb.DuckDBPyConnection) -> int:

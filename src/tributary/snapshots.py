@@ -78,8 +78,14 @@ _UNMAPPED = """
 """
 
 
+def credited_models(file: Path) -> list[str]:
+    """Name the models by which a publication has credits."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        return [model for (model,) in connection.execute(_MODELS).fetchall()]
+
+
 def read_snapshot(
-    file: Path, name: str, began: date, attribution_model: str = "linear", lag: int = 0
+    file: Path, name: str, began: date, attribution_model: str, lag: int = 0
 ) -> Snapshot:
     """Read the daily series and row counts of a publication.
 

@@ -388,6 +388,25 @@ def test_one_publication_is_no_alarm(tmp_path: Path) -> None:
     assert json.loads(check(tmp_path, "--json").stdout)["status"] == "alone"
 
 
+def test_another_model_is_taken_and_named_where_one_publication_has_no_linear(
+    tmp_path: Path,
+) -> None:
+    for day_count in (3, 4):
+        name = publish_days(tmp_path, day_count)
+    assert "Credits are those of" not in check(tmp_path).stdout
+    file = tmp_path / GENERATIONS / name / FILE
+    file.chmod(0o600)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(
+            "delete from marts.fct_touchpoint_credits where attribution_model = 'linear'"
+        )
+    result = check(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "Credits are those of markov: linear is not in both" in result.stdout
+    assert json.loads(check(tmp_path, "--json").stdout)["attribution_model"] == "markov"
+    assert check(tmp_path, "--model", "linear").exit_code == 2
+
+
 @pytest.mark.fault(
     done="tributary check with no publication, or one that was damaged",
     expected="it says so and ends with 2",

@@ -62,6 +62,15 @@ def copied(built: Build, folder: Path) -> Path:
     return folder / built.warehouse.name
 
 
+def changed(built: Build, folder: Path, *statements: str) -> Path:
+    """Copy the warehouse and change the copy."""
+    warehouse = copied(built, folder)
+    with duckdb.connect(str(warehouse)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return warehouse
+
+
 def report(warehouse: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "tributary", "report", "--warehouse", str(warehouse), *arguments],
@@ -246,6 +255,64 @@ def test_report_is_of_what_is_published_until_asked_otherwise(built: Build, tmp_
     assert f"{tmp_path / 'current' / warehouse.name}; its marts" in published.stderr
     assert f"{warehouse} has been built since" in published.stderr
     assert "45.00" not in report(warehouse, "--working").stdout
+
+
+def test_another_rule_is_taken_and_named_where_linear_is_not_enabled(
+    built: Build, tmp_path: Path
+) -> None:
+    assert "linear" not in report(built.warehouse).stderr
+    warehouse = changed(
+        built,
+        tmp_path,
+        "delete from marts.rpt_channel_performance "
+        "where attribution_model in ('linear', 'first_touch', 'daily_share')",
+    )
+    shown = report(warehouse)
+    assert "purchase by channel, last_touch attribution" in shown.stdout
+    assert "linear is not enabled: this is last_touch attribution; --model takes" in shown.stderr
+    assert "linear" not in report(warehouse, "--model", "ihc").stderr
+    refused = report(warehouse, "--model", "linear")
+    assert (refused.returncode, "no model linear. It has:" in refused.stderr) == (1, True)
+
+
+def test_models_that_are_no_rules_come_by_name(built: Build, tmp_path: Path) -> None:
+    warehouse = changed(
+        built,
+        tmp_path,
+        "delete from marts.rpt_channel_performance "
+        "where attribution_model not in ('shapley', 'markov')",
+    )
+    assert "purchase by channel, markov attribution" in report(warehouse).stdout
+
+
+@pytest.mark.fault(
+    done="a report where no model is enabled, or where there is nothing to report",
+    expected="it says which of the two it is",
+)
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        ("select 1", 1, "Error: No attribution model is enabled"),
+        ("delete from marts.fct_conversions", 0, "There are neither conversions nor spend"),
+        (
+            "delete from marts.fct_conversions;"
+            "update seeds.attribution_models set is_enabled = false",
+            1,
+            "Error: No attribution model is enabled",
+        ),
+        (
+            "delete from marts.fct_conversions; drop schema seeds cascade",
+            0,
+            "There are neither conversions nor spend",
+        ),
+    ],
+)
+def test_no_models_are_told_from_no_data(
+    built: Build, tmp_path: Path, change: str, status: int, said: str
+) -> None:
+    warehouse = changed(built, tmp_path, "delete from marts.rpt_channel_performance", change)
+    shown = report(warehouse)
+    assert (shown.returncode, said in shown.stderr) == (status, True), shown.stderr
 
 
 def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:

@@ -34,9 +34,9 @@ from tributary.cli.console import (
     table_console,
 )
 from tributary.publishing import CURRENT, GENERATIONS, MANIFEST, current_generation, generations
-from tributary.report import UNATTRIBUTED
+from tributary.report import DEFAULT_MODELS, UNATTRIBUTED, default_model
 from tributary.runs import RUNS_FILE, read_runs
-from tributary.snapshots import read_snapshot
+from tributary.snapshots import credited_models, read_snapshot
 
 MOVED = 1
 NOT_COMPARED = 2
@@ -76,8 +76,12 @@ def check_command(
         float, typer.Option(help="Share by which published days may move.")
     ] = 0.01,
     model: Annotated[
-        str, typer.Option(help="Attribution model; a rule, so that one day does not move others.")
-    ] = "linear",
+        str | None,
+        typer.Option(
+            help="Attribution model; a rule, so that one day does not move others. linear if not "
+            "given, or another that both have."
+        ),
+    ] = None,
     lag: Annotated[
         int,
         typer.Option(min=0, max=LONGEST_LAG, help="Newest days left out, where data come late."),
@@ -107,15 +111,17 @@ def check_command(
         return
     try:
         manifests = [_manifest(folder, each) for each in (other, name)]
+        files = [folder / GENERATIONS / each / warehouse.name for each in (other, name)]
+        attribution_model = model or _default_model(files)
         previous, current = (
             read_snapshot(
-                folder / GENERATIONS / manifest["run_id"] / warehouse.name,
+                file,
                 manifest["run_id"],
                 datetime.fromisoformat(manifest["started_at"]).date(),
-                model,
+                attribution_model,
                 lag,
             )
-            for manifest in manifests
+            for file, manifest in zip(files, manifests, strict=True)
         )
         readings = compare(previous, current, level, tolerance)
     except duckdb.CatalogException as error:
@@ -133,8 +139,13 @@ def check_command(
 
     notable = [reading for reading in readings if reading.is_notable]
     notes = [*_days(previous, current, readings), *_changes(*manifests)]
+    if not model and attribution_model != DEFAULT_MODELS[0]:
+        notes.append(
+            f"Credits are those of {attribution_model}: {DEFAULT_MODELS[0]} is not in both "
+            "publications; --model takes another."
+        )
     if as_json:
-        typer.echo(_json(previous, current, level, tolerance, model, notes, readings))
+        typer.echo(_json(previous, current, level, tolerance, attribution_model, notes, readings))
     else:
         table = _table(previous, current, readings)
         print_fitting(table_console(), table, "Usual", "Expected", "When")
@@ -180,6 +191,12 @@ def _manifest(folder: Path, name: str) -> dict[str, Any]:
     return {**content, "run_id": name}
 
 
+def _default_model(files: Iterable[Path]) -> str:
+    """Choose a model that all publications have which have any."""
+    models = [set(listed) for listed in map(credited_models, files) if listed]
+    return default_model(sorted(set.intersection(*models)) if models else [])
+
+
 def _days(previous: Snapshot, current: Snapshot, readings: Iterable[Reading]) -> list[str]:
     """Say which days are compared, and which cannot be."""
     start, end = common_period(previous, current)
@@ -222,7 +239,7 @@ def _json(
     current: Snapshot,
     level: float,
     tolerance: float,
-    model: str,
+    attribution_model: str,
     notes: list[str],
     readings: list[Reading],
 ) -> str:
@@ -233,7 +250,7 @@ def _json(
         "current": current.name,
         "level": level,
         "tolerance": tolerance,
-        "attribution_model": model,
+        "attribution_model": attribution_model,
         "new_days": [str(first + timedelta(days=day)) for day in range((end - first).days)],
         "notes": notes,
         "readings": [

@@ -27,7 +27,14 @@ from tributary.cli.console import (
     some_of,
 )
 from tributary.publishing import published_file
-from tributary.report import UNATTRIBUTED, ChannelReport, ReportError, ReportRequest, channel_report
+from tributary.report import (
+    DEFAULT_MODELS,
+    UNATTRIBUTED,
+    ChannelReport,
+    ReportError,
+    ReportRequest,
+    channel_report,
+)
 
 DAY = "%Y-%m-%d"
 DATES = "Credits count on the day of the touchpoint."
@@ -56,10 +63,18 @@ ENDINGS = {
 
 def report_command(
     model: Annotated[
-        str, typer.Option(help="Attribution model, as listed in seeds/attribution_models.csv.")
-    ] = "linear",
+        str | None,
+        typer.Option(
+            help="Attribution model of seeds/attribution_models.csv; linear if not given, or "
+            "another that is enabled."
+        ),
+    ] = None,
     conversion_type: Annotated[
-        str | None, typer.Option("--type", help="Conversion type; purchase if not given.")
+        str | None,
+        typer.Option(
+            "--type",
+            help="Conversion type; purchase if not given.",
+        ),
     ] = None,
     start: Annotated[
         datetime | None,
@@ -163,9 +178,12 @@ def _exported(report: ChannelReport, request: ReportRequest, chosen: ReportForma
 
 def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path) -> None:
     """Say what the table does not show, where the warehouse is and what to do next."""
-    if not report.channels.num_rows:
-        say.print("There are neither conversions nor spend in the period.")
-    for note in _channel_notes(report.channels.to_pylist()):
+    if not request.attribution_model and report.attribution_model != DEFAULT_MODELS[0]:
+        say.print(
+            f"{DEFAULT_MODELS[0]} is not enabled: this is {report.attribution_model} attribution; "
+            "--model takes another."
+        )
+    for note in _channel_notes(report):
         say.print(note)
     if report.rows_rejected:
         say.print(
@@ -184,8 +202,11 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
     say.print("      make docs for the lineage site.")
 
 
-def _channel_notes(rows: list[dict[str, Any]]) -> list[str]:
+def _channel_notes(report: ChannelReport) -> list[str]:
     """Say which channels look better or worse than they are, and how many conversions have none."""
+    rows: list[dict[str, Any]] = report.channels.to_pylist()
+    if not rows:
+        return ["There are neither conversions nor spend in the period."]
     paid = [row for row in rows if row["is_paid"]]
     is_anything_credited = any(row["share"] for row in rows)
     free = [row["channel"] for row in paid if row["conversions"] and not row["spend"]]
@@ -195,13 +216,14 @@ def _channel_notes(rows: list[dict[str, Any]]) -> list[str]:
     notes = []
     if free:
         notes.append(
-            f"There is no spend of {some_of(free)} here: paid channels that look free, and flatter "
-            "the totals. Deliver their spend, or call them unpaid in seeds/channel_groups.csv."
+            f"There is no spend of {some_of(free)} here: paid channels that look free, and "
+            "flatter the totals. Deliver their spend, or call them unpaid in "
+            "seeds/channel_groups.csv."
         )
     if idle and is_anything_credited:
         notes.append(
-            f"Money was spent on {some_of(idle)}, and nothing is credited there. If people came "
-            "that way, spend names the channel otherwise than its touchpoints do: "
+            f"Money was spent on {some_of(idle)}, and nothing is credited there. If people "
+            "came that way, spend names the channel otherwise than its touchpoints do: "
             "marts.dim_channels has the names of both."
         )
     if unattributed > NOTABLE_UNATTRIBUTED * conversions:
@@ -219,7 +241,7 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
         period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
     table = Table(
         title=Text(
-            f"{report.conversion_type} by channel, {request.attribution_model} attribution{period}"
+            f"{report.conversion_type} by channel, {report.attribution_model} attribution{period}"
         ),
         title_justify="left",
         caption=f"Shares are of attributed conversions. Unpaid channels have no ROAS.\n{DATES}",
@@ -251,7 +273,10 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
 
 def _measures(row: dict[str, float | None]) -> list[str]:
     """Spend, conversions, revenue, CPO and ROAS as text; a dash where they say nothing."""
-    shown = {**row, "cpo": row["cpo"] if row["spend"] else None}
+    shown = {
+        **row,
+        "cpo": row["cpo"] if row["spend"] else None,
+    }
     return [
         "-" if shown[name] is None else f"{shown[name]:,.2f}"
         for name in ("spend", "conversions", "revenue", "cpo", "roas")
