@@ -30,8 +30,8 @@ class ReportRequest:
     attribution_model
         A model of the warehouse; None for the default one.
     conversion_type
-        A conversion type of the warehouse; None for the only one, or purchase where there are
-        several.
+        A conversion type of the warehouse; None for purchase or, where there is none, the one with
+        most conversions.
     start, end
         First and last date, inclusive; None is open. Credits count on the date of the touchpoint,
         spend on the date it was spent, unattributed conversions on the date of the conversion.
@@ -51,6 +51,8 @@ class ChannelReport:
     ----------
     attribution_model, conversion_type
         The model and conversion type reported.
+    other_types
+        The other conversion types of the warehouse, those with most conversions first.
     channels
         One row per channel, by conversions: attribution_model, conversion_type, channel,
         channel_group, is_paid, spend and revenue (currency units), conversions (credited), share
@@ -68,6 +70,7 @@ class ChannelReport:
 
     attribution_model: str
     conversion_type: str
+    other_types: tuple[str, ...]
     channels: pa.Table
     totals: pa.Table
     rows_rejected: int
@@ -136,6 +139,22 @@ _TOTALS = f"""
 """  # noqa: S608 - the only text put in is this module's own
 
 
+_TYPES = """
+    select reported.conversion_type
+    from (select distinct conversion_type from marts.rpt_channel_performance) as reported
+    left join (
+        select conversion_type, count(*) as conversions
+        from marts.fct_conversions
+        group by conversion_type
+    ) as counted
+        on reported.conversion_type = counted.conversion_type
+    order by
+        reported.conversion_type != 'purchase',
+        counted.conversions desc nulls last,
+        reported.conversion_type
+"""
+
+
 def default_model(models: Sequence[str]) -> str:
     """Choose among the models there are: linear, another rule, or else the first by name."""
     rules = [model for model in DEFAULT_MODELS if model in models]
@@ -155,13 +174,11 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
         raise ReportError(f"The report starts on {request.start}, after its end, {request.end}.")
     try:
         models, types = (
-            [
-                value
-                for (value,) in warehouse.execute(
-                    f"select distinct {column} from marts.rpt_channel_performance order by 1"  # noqa: S608
-                ).fetchall()
-            ]
-            for column in ("attribution_model", "conversion_type")
+            [value for (value,) in warehouse.execute(query).fetchall()]
+            for query in (
+                "select distinct attribution_model from marts.rpt_channel_performance order by 1",
+                _TYPES,
+            )
         )
     except duckdb.CatalogException:
         raise ReportError("The warehouse has no marts yet. Make them with: dbt build") from None
@@ -177,10 +194,11 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
         raise ReportError(
             f"The warehouse has no model {attribution_model}. It has: {', '.join(models)}."
         )
-    conversion_type = request.conversion_type or _default_type(types)
+    conversion_type = request.conversion_type or (types[0] if types else "purchase")
     if types and conversion_type not in types:
         raise ReportError(
-            f"The warehouse has no conversion type {conversion_type}. It has: {', '.join(types)}."
+            f"The warehouse has no conversion type {conversion_type}. "
+            f"It has: {', '.join(sorted(types))}."
         )
     parameters = {
         "attribution_model": attribution_model,
@@ -191,15 +209,12 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
     return ChannelReport(
         attribution_model=attribution_model,
         conversion_type=conversion_type,
+        other_types=tuple(each for each in types if each != conversion_type),
         channels=warehouse.execute(_CHANNELS, parameters).to_arrow_table(),
         totals=warehouse.execute(_TOTALS, parameters).to_arrow_table(),
         rows_rejected=_rows_rejected(warehouse),
         conversions_not_met=_conversions_not_met(warehouse, attribution_model, conversion_type),
     )
-
-
-def _default_type(types: list[str]) -> str:
-    return "purchase" if "purchase" in types or not types else types[0]
 
 
 def _is_no_model_enabled(warehouse: duckdb.DuckDBPyConnection) -> bool:

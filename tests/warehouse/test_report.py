@@ -315,6 +315,26 @@ def test_no_models_are_told_from_no_data(
     assert (shown.returncode, said in shown.stderr) == (status, True), shown.stderr
 
 
+def test_conversion_type_is_the_one_with_most_conversions_where_there_is_no_purchase(
+    built: Build, tmp_path: Path
+) -> None:
+    others = "The conversion type is purchase; --type takes another: lead."
+    assert others in report(built.warehouse).stderr
+    assert "--type takes" not in report(built.warehouse, "--type", "purchase").stderr
+    # Two of them, where there is one lead.
+    warehouse = changed(
+        built,
+        tmp_path,
+        *(
+            f"update marts.{mart} set conversion_type = 'sale' where conversion_type = 'purchase'"
+            for mart in ("rpt_channel_performance", "fct_conversions")
+        ),
+    )
+    shown = report(warehouse)
+    assert "sale by channel, linear attribution" in shown.stdout
+    assert "The conversion type is sale; --type takes another: lead." in shown.stderr
+
+
 def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
     leads = report(
         built.warehouse, "--type", "lead", "--start", "2024-01-02", "--end", "2024-01-02",

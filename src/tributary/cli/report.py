@@ -73,7 +73,7 @@ def report_command(
         str | None,
         typer.Option(
             "--type",
-            help="Conversion type; purchase if not given.",
+            help="Conversion type; purchase if not given, or the one with most conversions.",
         ),
     ] = None,
     start: Annotated[
@@ -182,6 +182,11 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
         say.print(
             f"{DEFAULT_MODELS[0]} is not enabled: this is {report.attribution_model} attribution; "
             "--model takes another."
+        )
+    if not request.conversion_type and report.other_types:
+        say.print(
+            f"The conversion type is {report.conversion_type}; --type takes another: "
+            f"{some_of(report.other_types)}."
         )
     for note in _channel_notes(report):
         say.print(note)
