@@ -53,6 +53,8 @@ class ChannelReport:
         The model and conversion type reported.
     other_types
         The other conversion types of the warehouse, those with most conversions first.
+    has_revenue
+        Whether conversions of the type, on any date, are worth anything: if not, roas says nothing.
     channels
         One row per channel, by conversions: attribution_model, conversion_type, channel,
         channel_group, is_paid, spend and revenue (currency units), conversions (credited), share
@@ -71,6 +73,7 @@ class ChannelReport:
     attribution_model: str
     conversion_type: str
     other_types: tuple[str, ...]
+    has_revenue: bool
     channels: pa.Table
     totals: pa.Table
     rows_rejected: int
@@ -210,6 +213,7 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
         attribution_model=attribution_model,
         conversion_type=conversion_type,
         other_types=tuple(each for each in types if each != conversion_type),
+        has_revenue=_has_revenue(warehouse, conversion_type),
         channels=warehouse.execute(_CHANNELS, parameters).to_arrow_table(),
         totals=warehouse.execute(_TOTALS, parameters).to_arrow_table(),
         rows_rejected=_rows_rejected(warehouse),
@@ -235,6 +239,15 @@ def _is_no_model_enabled(warehouse: duckdb.DuckDBPyConnection) -> bool:
     except duckdb.CatalogException:
         return False
     return not is_any_enabled
+
+
+def _has_revenue(warehouse: duckdb.DuckDBPyConnection, conversion_type: str) -> bool:
+    ((has_revenue,),) = warehouse.execute(
+        "select exists (select 1 from marts.rpt_channel_performance "
+        "where conversion_type = ? and revenue != 0)",
+        [conversion_type],
+    ).fetchall()
+    return bool(has_revenue)
 
 
 def _rows_rejected(warehouse: duckdb.DuckDBPyConnection) -> int:

@@ -335,6 +335,35 @@ def test_conversion_type_is_the_one_with_most_conversions_where_there_is_no_purc
     assert "The conversion type is sale; --type takes another: lead." in shown.stderr
 
 
+def roas_of(shown: str, channel: str) -> str:
+    (row,) = (line for line in shown.splitlines() if line.strip().startswith(channel))
+    return row.removeprefix(f" {channel}").split()[4]
+
+
+def test_roas_is_a_dash_where_conversions_are_worth_nothing(built: Build) -> None:
+    shown = report(built.warehouse, "--type", "lead").stdout
+    for row in ("Paid Social", "All paid channels", "Everything"):
+        assert roas_of(shown, row) == "-"
+    assert "Conversions without revenue have no ROAS." in shown
+
+
+def test_note_says_where_money_was_spent_and_nobody_converted(built: Build, tmp_path: Path) -> None:
+    assert "There are no conversions" not in report(built.warehouse).stderr
+    warehouse = changed(
+        built,
+        tmp_path,
+        "update marts.rpt_channel_performance "
+        "set date = date '2023-12-01', conversions = 0, revenue = 0 where spend > 0",
+    )
+    shown = report(warehouse, "--end", "2023-12-31")
+    # Other purchases are worth something: this is a loss.
+    assert roas_of(shown.stdout, "Paid Social") == "0.00"
+    assert (
+        "There are no conversions of the type purchase in the period; money was spent on "
+        "Paid Social." in shown.stderr
+    )
+
+
 def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
     leads = report(
         built.warehouse, "--type", "lead", "--start", "2024-01-02", "--end", "2024-01-02",

@@ -219,6 +219,12 @@ def _channel_notes(report: ChannelReport) -> list[str]:
     conversions = sum(row["conversions"] for row in rows)
     unattributed = sum(row["conversions"] for row in rows if row["channel"] == UNATTRIBUTED)
     notes = []
+    if not conversions:
+        spent = [row["channel"] for row in rows if row["spend"]]
+        notes.append(
+            f"There are no conversions of the type {report.conversion_type} in the "
+            f"period; money was spent on {some_of(spent) or 'nothing'}."
+        )
     if free:
         notes.append(
             f"There is no spend of {some_of(free)} here: paid channels that look free, and "
@@ -244,12 +250,13 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
     period = ""
     if request.start or request.end:
         period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
+    without_roas = "Unpaid channels" if report.has_revenue else "Conversions without revenue"
     table = Table(
         title=Text(
             f"{report.conversion_type} by channel, {report.attribution_model} attribution{period}"
         ),
         title_justify="left",
-        caption=f"Shares are of attributed conversions. Unpaid channels have no ROAS.\n{DATES}",
+        caption=f"Shares are of attributed conversions. {without_roas} have no ROAS.\n{DATES}",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -266,21 +273,22 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
         share = row["share"]
         table.add_row(
             Text(row["channel"]),
-            *_measures(row),
+            *_measures(row, report.has_revenue),
             "" if row["channel"] == UNATTRIBUTED else f"{share:.1%}",
             "█" * round(bar_width * share / largest),
         )
     table.add_section()
     for row in report.totals.to_pylist():
-        table.add_row(Text(row["channel"]), *_measures(row), "", "")
+        table.add_row(Text(row["channel"]), *_measures(row, report.has_revenue), "", "")
     return table
 
 
-def _measures(row: dict[str, float | None]) -> list[str]:
+def _measures(row: dict[str, float | None], has_revenue: bool) -> list[str]:
     """Spend, conversions, revenue, CPO and ROAS as text; a dash where they say nothing."""
     shown = {
         **row,
         "cpo": row["cpo"] if row["spend"] else None,
+        "roas": row["roas"] if has_revenue else None,
     }
     return [
         "-" if shown[name] is None else f"{shown[name]:,.2f}"
