@@ -507,7 +507,7 @@ def test_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     publish_days(tmp_path, 41, last=100, channel=NASTY)
     result = check(tmp_path)
     assert result.exit_code == 1, result.output
-    assert "Brand \"A\" 'b'; [red]drop[/red] {{ x }} \ufffd[31m\ufffd🙂:smile:" in result.stdout
+    assert "Brand \"A\" 'b'; [red]drop[/red] {{ x }} \\x1b[31m\\n🙂:smile:" in result.stdout
     assert "\x1b" not in result.output
     readings = json.loads(check(tmp_path, "--json").stdout)["readings"]
     assert NASTY in {one["subject"]["channel"] for one in readings}

@@ -167,11 +167,32 @@ def test_names_of_channels_are_text_and_no_markup(built: Build, tmp_path: Path) 
     assert "[red]x[/y]" in report(warehouse).stdout
 
 
-def test_narrow_terminal_keeps_channels_and_numbers(built: Build) -> None:
+@pytest.mark.fault(
+    done="a channel whose name has a line break and codes that a terminal obeys",
+    expected="it stays in its row, and they are shown as escapes",
+)
+def test_control_characters_in_names_of_channels_are_shown(built: Build, tmp_path: Path) -> None:
+    warehouse = changed(
+        built,
+        tmp_path,
+        *(
+            f"update marts.{mart} set channel = 'Paid' || chr(10) || chr(27) || '[8mSocial' "
+            "where channel = 'Paid Social'"
+            for mart in ("rpt_channel_performance", "dim_channels")
+        ),
+        "update marts.rpt_channel_performance set spend = 0",
+    )
+    shown = report(warehouse)
+    (row,) = (line for line in shown.stdout.splitlines() if "Paid\\n" in line)
+    assert row.split()[:2] == ["Paid\\n\\x1b[8mSocial", "0.00"]
+    assert "There is no spend of Paid\\n\\x1b[8mSocial here" in shown.stderr
+
+
+def on_terminal(warehouse: Path, columns: int) -> str:
+    """Show a report on a terminal of so many columns."""
     master, terminal = pty.openpty()
-    rows, columns = 40, 60
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    command = [str(BIN / "tributary"), "report", "--warehouse", str(built.warehouse)]
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    command = [str(BIN / "tributary"), "report", "--warehouse", str(warehouse)]
     subprocess.run(command, stdout=terminal, stderr=subprocess.DEVNULL, check=True)
     os.close(terminal)
     screen = b""
@@ -179,10 +200,35 @@ def test_narrow_terminal_keeps_channels_and_numbers(built: Build) -> None:
     with contextlib.suppress(OSError):
         while part := os.read(master, 4096):
             screen += part
-    shown = screen.decode()
+    return screen.decode()
+
+
+def test_narrow_terminal_keeps_channels_and_numbers(built: Build) -> None:
+    shown = on_terminal(built.warehouse, 60)
     assert "Paid Social" in shown
     assert "100.00" in shown
     assert "…" not in shown
+
+
+def test_wide_numbers_leave_room_for_channels(built: Build, tmp_path: Path) -> None:
+    warehouse = changed(
+        built,
+        tmp_path,
+        "update marts.rpt_channel_performance set revenue = 1e17, spend = 1e12, "
+        "conversions = 1e-6 where channel = 'Paid Social'",
+        *(
+            f"update marts.{mart} set channel = 'A very long name of a channel that nobody knows' "
+            "where channel = 'Direct'"
+            for mart in ("rpt_channel_performance", "dim_channels")
+        ),
+    )
+    piped = report(warehouse).stdout
+    for shown in (piped, on_terminal(warehouse, 60), on_terminal(warehouse, 115)):
+        (row,) = (line for line in shown.splitlines() if "Paid Social" in line)
+        assert "100,000,000,000,000,000.00" in row
+        assert "1,000,000,000,000,000,000.00" in row
+        assert "…" not in shown
+    assert "A very long name of a channel that nobody knows  " in piped
 
 
 def test_report_says_where_credits_cannot_meet_the_models_own_totals(built: Build) -> None:

@@ -30,6 +30,7 @@ from tributary.cli.console import (
     DEFAULT_WAREHOUSE,
     WarehouseOption,
     print_fitting,
+    printable,
     say,
     table_console,
 )
@@ -131,7 +132,7 @@ def check_command(
         ) from None
     except (OSError, KeyError, json.JSONDecodeError, duckdb.Error) as error:
         raise _not_compared(
-            f"Cannot read {other} or {name}: {_printable(str(error))}. "
+            f"Cannot read {other} or {name}: {printable(str(error))}. "
             "If a build has just pruned it, try again."
         ) from None
     except ValueError as error:
@@ -228,7 +229,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
             key for key in {*old, *new} if old.get(key, "none") != new.get(key, "none")
         )
         if changed:
-            notes.append(f"Other {kind} than before: {', '.join(map(_printable, changed))}.")
+            notes.append(f"Other {kind} than before: {', '.join(map(printable, changed))}.")
     if before.get("code_commit") != after.get("code_commit") or after.get("code_is_changed"):
         notes.append("Other code than before, or code with uncommitted changes.")
     return notes
@@ -339,17 +340,12 @@ def _name(reading: Reading) -> str:
         return "Touchpoints without a channel"
     if reading.check in {Check.ROWS, Check.VOLUME, Check.REJECTED}:
         kind = {Check.ROWS: "used", Check.VOLUME: "added", Check.REJECTED: "rejected"}
-        return _printable(
+        return printable(
             f"Rows {kind[reading.check]}: {subject.measure} of {subject.conversion_type}"
         )
     kind_of = f" ({subject.conversion_type})" if subject.conversion_type else ""
     of_channel = f": {subject.channel}" if subject.channel else ""
-    return _printable(f"{subject.measure.capitalize()}{kind_of}{of_channel}")
-
-
-def _printable(text: str) -> str:
-    """Replace what a terminal would obey rather than show."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return printable(f"{subject.measure.capitalize()}{kind_of}{of_channel}")
 
 
 def _amount(reading: Reading, value: float) -> str:

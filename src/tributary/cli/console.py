@@ -50,6 +50,13 @@ def some_of(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal would obey rather than show, such as the end of a line."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def cannot_write(path: Path, error: OSError) -> typer.Exit:
     """Say that a file cannot be written, and why; the caller raises the returned exit."""
     return fail(f"Cannot write {path}: {error.strerror or error}.")

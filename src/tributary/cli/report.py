@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from datetime import date, datetime
 from enum import StrEnum
 from io import BytesIO, StringIO
@@ -23,6 +24,7 @@ from tributary.cli.console import (
     cannot_write,
     fail,
     open_warehouse,
+    printable,
     say,
     some_of,
 )
@@ -40,6 +42,8 @@ DAY = "%Y-%m-%d"
 DATES = "Credits count on the day of the touchpoint."
 WIDTH_WITHOUT_BARS = 88
 BAR_WIDTH = 15
+CHANNEL_WIDTH = 16
+UNLIMITED = 1_000_000
 NOTABLE_UNATTRIBUTED = 0.1
 
 
@@ -109,16 +113,12 @@ def report_command(
         with open_warehouse(file) as connection:
             report = channel_report(connection, request)
     except ReportError as error:
-        raise fail(str(error)) from None
+        raise fail(printable(str(error))) from None
 
     if output is not None:
         _write(output, _exported(report, request, chosen))
-    elif chosen is ReportFormat.TABLE:
-        # A narrow terminal does without the bars.
-        width = TABLE_WIDTH
-        if sys.stdout.isatty():
-            width = max(Console().width, WIDTH_WITHOUT_BARS)
-        Console(highlight=False, width=width).print(_report_table(report, request, width))
+    elif chosen is ReportFormat.TABLE and sys.stdout.isatty():
+        _print_on_terminal(report, request)
     else:
         sys.stdout.buffer.write(_exported(report, request, chosen))
     if chosen is ReportFormat.TABLE:
@@ -170,10 +170,35 @@ def _exported(report: ChannelReport, request: ReportRequest, chosen: ReportForma
             rows = report.channels.to_pylist()
             sink.write((json.dumps(rows, indent=2, ensure_ascii=False) + "\n").encode())
         case ReportFormat.TABLE:
+            table = _report_table(report, request, BAR_WIDTH)
             text = StringIO()
-            Console(file=text, width=TABLE_WIDTH).print(_report_table(report, request, TABLE_WIDTH))
+            Console(file=text, width=max(_whole_width(table), TABLE_WIDTH)).print(table)
             sink.write(text.getvalue().encode())
     return sink.getvalue()
+
+
+def _print_on_terminal(report: ChannelReport, request: ReportRequest) -> None:
+    """Print the table, without the bars if they do not fit, and wider if the numbers do not.
+
+    Rich would leave out the channels where numbers need the whole width.
+    """
+    width = max(Console().width, WIDTH_WITHOUT_BARS)
+    table = _report_table(report, request, BAR_WIDTH)
+    if width < max(_least_width(table), TABLE_WIDTH):
+        table = _report_table(report, request, bar_width=0)
+    Console(highlight=False, width=max(width, _least_width(table))).print(table)
+
+
+def _whole_width(table: Table) -> int:
+    """Width of a table in which nothing is folded."""
+    return Console(width=UNLIMITED).measure(table).maximum
+
+
+def _least_width(table: Table) -> int:
+    """Width of a table whose channels are folded, and whose numbers are not."""
+    console = Console(width=UNLIMITED)
+    longest = max(console.measure(channel).maximum for channel in table.columns[0].cells)
+    return _whole_width(table) - max(longest - CHANNEL_WIDTH, 0)
 
 
 def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path) -> None:
@@ -185,8 +210,8 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
         )
     if not request.conversion_type and report.other_types:
         say.print(
-            f"The conversion type is {report.conversion_type}; --type takes another: "
-            f"{some_of(report.other_types)}."
+            f"The conversion type is {printable(report.conversion_type)}; --type takes another: "
+            f"{_some_names(report.other_types)}."
         )
     for note in _channel_notes(report):
         say.print(note)
@@ -207,6 +232,10 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
     say.print("      make docs for the lineage site.")
 
 
+def _some_names(names: Iterable[str]) -> str:
+    return some_of([printable(name) for name in names])
+
+
 def _channel_notes(report: ChannelReport) -> list[str]:
     """Say which channels look better or worse than they are, and how many conversions have none."""
     rows: list[dict[str, Any]] = report.channels.to_pylist()
@@ -222,18 +251,18 @@ def _channel_notes(report: ChannelReport) -> list[str]:
     if not conversions:
         spent = [row["channel"] for row in rows if row["spend"]]
         notes.append(
-            f"There are no conversions of the type {report.conversion_type} in the "
-            f"period; money was spent on {some_of(spent) or 'nothing'}."
+            f"There are no conversions of the type {printable(report.conversion_type)} in the "
+            f"period; money was spent on {_some_names(spent) or 'nothing'}."
         )
     if free:
         notes.append(
-            f"There is no spend of {some_of(free)} here: paid channels that look free, and "
+            f"There is no spend of {_some_names(free)} here: paid channels that look free, and "
             "flatter the totals. Deliver their spend, or call them unpaid in "
             "seeds/channel_groups.csv."
         )
     if idle and is_anything_credited:
         notes.append(
-            f"Money was spent on {some_of(idle)}, and nothing is credited there. If people "
+            f"Money was spent on {_some_names(idle)}, and nothing is credited there. If people "
             "came that way, spend names the channel otherwise than its touchpoints do: "
             "marts.dim_channels has the names of both."
         )
@@ -246,23 +275,21 @@ def _channel_notes(report: ChannelReport) -> list[str]:
     return notes
 
 
-def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> Table:
+def _report_table(report: ChannelReport, request: ReportRequest, bar_width: int) -> Table:
     period = ""
     if request.start or request.end:
         period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
+    conversion_type = printable(report.conversion_type)
     without_roas = "Unpaid channels" if report.has_revenue else "Conversions without revenue"
     table = Table(
-        title=Text(
-            f"{report.conversion_type} by channel, {report.attribution_model} attribution{period}"
-        ),
+        title=Text(f"{conversion_type} by channel, {report.attribution_model} attribution{period}"),
         title_justify="left",
         caption=f"Shares are of attributed conversions. {without_roas} have no ROAS.\n{DATES}",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    bar_width = BAR_WIDTH if width >= TABLE_WIDTH else 0
-    table.add_column("Channel", min_width=16)
+    table.add_column("Channel", min_width=CHANNEL_WIDTH, overflow="fold")
     for heading in ("Spend", "Conversions", "Revenue", "CPO", "ROAS", "Share"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -272,7 +299,7 @@ def _report_table(report: ChannelReport, request: ReportRequest, width: int) -> 
     for row in rows:
         share = row["share"]
         table.add_row(
-            Text(row["channel"]),
+            Text(printable(row["channel"])),
             *_measures(row, report.has_revenue),
             "" if row["channel"] == UNATTRIBUTED else f"{share:.1%}",
             "█" * round(bar_width * share / largest),
