@@ -1,6 +1,6 @@
--- grain: one row per conversion that the survival model is fitted to and touchpoint since the
--- person's previous conversion. Of many conversions of one type a sample is kept, and weight says
--- how many each stands for. Nothing is additive.
+-- grain: one row per conversion that the survival model is fitted to and touchpoint of its journey.
+-- Of many conversions of one type a sample is kept, and weight says how many each stands for.
+-- Nothing is additive.
 -- A touch is learnt from where its whole time is within the reporting period: what an earlier one
 -- brought about before the period is not known.
 with journey_windows as (
@@ -18,7 +18,7 @@ journey_touchpoints as (
 
 touched as (
 
-    -- A touch at the very instant of the previous conversion belongs to that one, or to this.
+    -- Since the previous conversion: a touch at its very instant belongs to that one, or to this.
     select
         journey_windows.source,
         journey_windows.conversion_id,
@@ -35,7 +35,8 @@ touched as (
     where
         {{ in_reporting_period('journey_touchpoints.touched_at') }}
         and (
-            journey_windows.previous_converted_at is null
+            '{{ journey_scope() }}' = 'every_prior'
+            or journey_windows.previous_converted_at is null
             or journey_touchpoints.touched_at
             {{ '>' if include_touch_at_conversion() else '>=' }}
             journey_windows.previous_converted_at

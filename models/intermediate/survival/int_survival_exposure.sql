@@ -1,8 +1,8 @@
 -- grain: one row per conversion type, channel and bin of days: a histogram of how long touches of
 -- the reporting period are observed. touches is additive; observed_days is the mean of the bin.
--- A touch is observed until the person's next conversion of the type, until it is older than the
--- lookback, or to the end of the data. After the conversion no touch is,
--- where nobody converts twice.
+-- A touch is observed until it is older than the lookback, or to the end of the data; and until the
+-- person's next conversion of the type, where that uses it up or nobody converts twice.
+{%- set uses_up = journey_scope() == 'since_last_conversion' %}
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
 with touches as (
@@ -30,11 +30,13 @@ conversion_types as (
 
 ),
 
+{%- if uses_up %}
 journey_touchpoints as (
 
     select * from {{ ref('int_journey_touchpoints') }}
 
 ),
+{%- endif %}
 
 observed as (
 
@@ -66,6 +68,8 @@ only_conversions as (
 
 ),
 
+{%- if uses_up %}
+
 used_up as (
 
     -- Conversions that are not of the journeys come after the lookback, which ends a touch anyway.
@@ -77,24 +81,31 @@ used_up as (
     group by touchpoint_key, conversion_type
 
 ),
+{%- endif %}
 
 lasting as (
 
     select
         conversion_types.conversion_type,
         touches.channel_key,
-        {{ days_between('touches.touched_at', 'coalesce(used_up.used_up_at, observed.ends_at)') }}
-            as days_left
+        {{ days_between(
+            'touches.touched_at',
+            'coalesce(' ~ ('used_up.used_up_at, ' if uses_up else '')
+            ~ 'only_conversions.converted_at, observed.ends_at)'
+        ) }} as days_left
     from touches
     inner join touched_persons
         on touches.person_key = touched_persons.person_key
     inner join conversion_types
         on touched_persons.source = conversion_types.source
-    cross join observed
+    inner join observed
+        on touched_persons.source = observed.source
+    {%- if uses_up %}
     left join used_up
         on
             touches.touchpoint_key = used_up.touchpoint_key
             and conversion_types.conversion_type = used_up.conversion_type
+    {%- endif %}
     left join only_conversions
         on
             touches.person_key = only_conversions.person_key
