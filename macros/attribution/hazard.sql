@@ -1,19 +1,13 @@
 {#-
-  Decays of the hazard model: mean lives in days, and whether what fades so slowly counts as
-  baseline (interest) rather than as effect. The same as in tributary.hazard.
+  Decays that the hazard model can tell apart: mean lives in days, and whether what fades so slowly
+  counts as baseline (interest) rather than as effect. The same as in tributary.hazard. Of what fades in
+  sixty days too little is seen within a short lookback: it would take the place of effects.
 -#}
 {% macro hazard_decays() %}
-    {{ return([
-        {'days': 2, 'is_interest': false},
-        {'days': 8, 'is_interest': false},
-        {'days': 60, 'is_interest': true}
-    ]) }}
+    {% set decays = [{'days': 2, 'is_interest': false}, {'days': 8, 'is_interest': false}] %}
+    {% set interest = [{'days': 60, 'is_interest': true}] %}
+    {{ return(decays if lookback_days() and lookback_days() | float < 30 else decays + interest) }}
 {% endmacro %}
-
-{#- The decays that count as baseline, as a list of numbers to stand between parentheses. -#}
-{% macro interest_decay_days() -%}
-    {{ hazard_decays() | selectattr('is_interest') | map(attribute='days') | join(', ') }}
-{%- endmacro %}
 
 {#- What is left of a touch after some days, for a mean life in days. -#}
 {% macro faded(age_days, decay_days) -%}

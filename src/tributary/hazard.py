@@ -764,8 +764,9 @@ def _equal_shares(data: PersonTime) -> FloatArray:
     channels = channel_of(data.features)[0]
     place = {name: index for index, name in enumerate(channels)}
     counted = np.zeros((len(data.features), len(channels)))
+    slowest = max((feature.decay_days for feature in data.features), default=0.0)
     for index, feature in enumerate(data.features):
-        if feature.channel != BASELINE and feature.decay_days == INTEREST_DECAY_DAYS:
+        if feature.channel != BASELINE and feature.decay_days == slowest:
             counted[index, place[feature.channel]] = 1.0
     touches = np.asarray(data.values @ counted)
     whole = touches.sum(axis=1, keepdims=True)
