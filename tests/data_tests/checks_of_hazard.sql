@@ -3,7 +3,9 @@
 {{ checks_of({
     'int_hazard_impulses': [
         {'primary_key': {
-            'columns': ['impulse_date', 'conversion_type', 'channel', 'ordinal', 'decay_days']
+            'columns': [
+                'source', 'impulse_date', 'conversion_type', 'channel', 'ordinal', 'decay_days'
+            ]
         }},
         {'holds': {'expression': 'mass_at_midnight is not null and exposure is not null'}},
     ],

@@ -133,7 +133,8 @@ TAMPERING = {
     ],
     "assert_nobody_is_a_crowd": [
         "insert into intermediate.int_journey_touchpoints "
-        "select one.* from (from intermediate.int_journey_touchpoints limit 1) as one, range(100000)",
+        "select one.* from (from intermediate.int_journey_touchpoints limit 1) as one "
+        "cross join range(100000)",
     ],
     "assert_channels_differ_in_more_than_case": [
         "insert into marts.dim_channels select upper(channel), channel_group, is_paid "

@@ -121,8 +121,8 @@ LEFT_TO_THE_BATTERY = pytest.mark.fault(**WRONG_WEIGHTING, long=True)
         ),
         pytest.param(
             [(DECAY[0], DECAY[1].format("1").replace("my_decay", "end"))],
-            "names a model 'end'. Allowed: small letters, digits and underscores, a letter first; no "
-            "word of SQL",
+            "names a model 'end'. Allowed: small letters, digits and underscores, a letter first; "
+            "no word of SQL",
             marks=LEFT_TO_THE_BATTERY,
         ),
         pytest.param(

@@ -35,7 +35,8 @@ lasting as (
         cast(0 as double) as days_early
         {%- endif %}
     from impulses
-    cross join observed
+    inner join observed
+        on impulses.source = observed.source
     where impulses.impulse_date <= observed.last_date
 
 ),
@@ -82,7 +83,9 @@ final as (
         cast(aggregated.ordinal as integer) as ordinal,
         cast(aggregated.decay_days as double) as decay_days,
         aggregated.channel = '(baseline)'
-        or aggregated.decay_days in ({{ interest_decay_days() }})
+        {%- for decay in hazard_decays() if decay.is_interest %}
+        or aggregated.decay_days = {{ decay.days }}
+        {%- endfor %}
         or coalesce(channels.channel_group = 'Direct', false) as is_baseline,
         -- Differences of large sums may miss 0 by a rounding error.
         greatest(aggregated.exposure, 0) as exposure

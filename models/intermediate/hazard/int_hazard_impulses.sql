@@ -1,4 +1,5 @@
--- grain: one row per day, conversion type, channel, ordinal and decay. All measures are additive.
+-- grain: one row per source, day, conversion type, channel, ordinal and decay. All measures are
+-- additive.
 -- A touch adds 1 to its feature's mass, which fades; the end of its effect (lookback, or the
 -- conversion that uses it up, or that ends the risk) takes away what is left. Exposure over any
 -- period follows from these daily sums alone, so a new day changes no earlier row.
@@ -193,6 +194,7 @@ reachable as (
 
     -- What people of a source can reach.
     select
+        of_days.source,
         conversion_types.conversion_type,
         of_days.channel_key,
         of_days.ordinal,
@@ -217,6 +219,7 @@ reachable as (
 touch_impulses as (
 
     select
+        source,
         touch_date as impulse_date,
         conversion_type,
         channel_key,
@@ -228,6 +231,7 @@ touch_impulses as (
     from reachable
     union all
     select
+        source,
         end_date as impulse_date,
         conversion_type,
         channel_key,
@@ -246,6 +250,7 @@ touch_impulses as (
 faded as (
 
     select
+        source,
         impulse_date,
         conversion_type,
         channel_key,
@@ -255,7 +260,7 @@ faded as (
         {%- endfor %}
         ordinal
     from touch_impulses
-    group by impulse_date, conversion_type, channel_key, ordinal
+    group by source, impulse_date, conversion_type, channel_key, ordinal
 
 ),
 
@@ -275,6 +280,7 @@ moved as (
 
     -- Ordinal 0 is at risk before the first conversion, ordinal 1 after it.
     select
+        touched_persons.source,
         conversion_types.conversion_type,
         conversion_types.is_repeated,
         greatest(first_conversions.first_converted_at, touched_persons.entered_at) as moved_at
@@ -291,19 +297,21 @@ moved as (
 moves as (
 
     select
+        source,
         cast(moved_at as date) as impulse_date,
         conversion_type,
         is_repeated,
         {{ exact_sum_of_parts(rest_of_day('moved_at')) }} as exposure,
         count(*) as people
     from moved
-    group by cast(moved_at as date), conversion_type, is_repeated
+    group by source, cast(moved_at as date), conversion_type, is_repeated
 
 ),
 
 risk_impulses as (
 
     select
+        entered.source,
         entered.impulse_date,
         conversion_types.conversion_type,
         0 as ordinal,
@@ -314,6 +322,7 @@ risk_impulses as (
         on entered.source = conversion_types.source
     union all
     select
+        source,
         impulse_date,
         conversion_type,
         0 as ordinal,
@@ -322,6 +331,7 @@ risk_impulses as (
     from moves
     union all
     select
+        source,
         impulse_date,
         conversion_type,
         1 as ordinal,
@@ -336,6 +346,7 @@ final as (
 
     {%- for decay in hazard_decays() %}
     select
+        faded.source,
         faded.impulse_date,
         faded.conversion_type,
         channels.channel,
@@ -349,6 +360,7 @@ final as (
     union all
     {%- endfor %}
     select
+        source,
         impulse_date,
         conversion_type,
         '(baseline)' as channel,
@@ -357,7 +369,7 @@ final as (
         cast(sum(people) as double) as mass_at_midnight,
         {{ exact_sum('exposure') }} as exposure
     from risk_impulses
-    group by impulse_date, conversion_type, ordinal
+    group by source, impulse_date, conversion_type, ordinal
 
 )
 

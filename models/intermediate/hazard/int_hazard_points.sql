@@ -44,7 +44,8 @@ entered as (
         observed.ends_at,
         greatest(touched_persons.entered_at, observed.opens_at) as begins_at
     from touched_persons
-    cross join observed
+    inner join observed
+        on touched_persons.source = observed.source
 
 ),
 

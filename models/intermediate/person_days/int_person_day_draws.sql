@@ -40,19 +40,28 @@ conversion_types as (
 
 last_days as (
 
-    select max(cast(last_touched_at as date)) as last_date
+    select
+        source,
+        cast(max(last_touched_at) as date) as last_date
     from people
+    group by source
     union all
-    select max(cast(converted_at as date)) as last_date
+    select
+        source,
+        cast(max(converted_at) as date) as last_date
     from conversions
+    group by source
 
 ),
 
 observed as (
 
-    -- Nothing is known of the time after the last day with an event.
-    select {{ dbt.dateadd('day', 1, 'cast(max(last_date) as timestamp)') }} as ended_at
+    -- Nothing is known of the time after the source's last day with an event.
+    select
+        source,
+        {{ dbt.dateadd('day', 1, 'cast(max(last_date) as timestamp)') }} as ended_at
     from last_days
+    group by source
 
 ),
 
@@ -71,7 +80,8 @@ at_risk as (
         {%- endif %}
         observed.ended_at
     from people
-    cross join observed
+    inner join observed
+        on people.source = observed.source
 
 ),
 
