@@ -314,6 +314,28 @@ def test_no_other_coefficients_are_more_likely_than_the_gap_says(
     assert 0 <= missing <= rough.gap[0] + 1e-9
 
 
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_a_pass_in_blocks_of_features_is_a_pass_over_one_after_the_other(
+    size: int, block: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.exponential(size=(40, size)) * (rng.random((40, size)) < 0.5)
+    values[:, rng.random(size) < 0.2] = 0.0
+    coefficients = rng.exponential(size=size) * (rng.random(size) < 0.7)
+    quadratic = hazard._Quadratic.at(
+        sparse.csr_array(values), rng.exponential(size=size), np.ones(40), coefficients
+    )
+    slopes = rng.normal(size=(len(quadratic.used), 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hazard, "FEATURES_PER_BLOCK", block)
+        in_blocks = quadratic.maximum(slopes, sweeps=3)
+        patch.setattr(hazard, "FEATURES_PER_BLOCK", 1)
+        one_by_one = quadratic.maximum(slopes, sweeps=3)
+
+    assert in_blocks == pytest.approx(one_by_one, rel=1e-9, abs=1e-9)
+
+
 @given(random_events(), st.integers(0, 2**32 - 1))
 @settings(max_examples=30)
 def test_credits_add_up_to_the_conversions(events: Events, seed: int) -> None:
