@@ -33,6 +33,7 @@ import pyarrow.compute as pc
 from scipy.special import stdtrit
 
 from tributary.markov import START, TransitionCounts, transition_counts
+from tributary.threads import one_thread
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -715,10 +716,11 @@ def attribute_markov_coalitions(table: pa.Table, seed: int = 0) -> pa.Table:
     rows: list[dict[str, object]] = []
     for conversion_type in sorted(table["conversion_type"].unique().to_pylist()):
         part = table.filter(pc.equal(table["conversion_type"], conversion_type))
-        rows += [
-            {"conversion_type": conversion_type, **row}
-            for row in _markov_coalition_rows(part, seed)
-        ]
+        with one_thread():
+            rows += [
+                {"conversion_type": conversion_type, **row}
+                for row in _markov_coalition_rows(part, seed)
+            ]
     return pa.Table.from_pylist(rows, schema=MARKOV_COALITION_TOTALS)
 
 
