@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -64,6 +65,10 @@ LEVELS_OF_A_FEATURE = 64
 TOLERANCE = 1e-8
 """Slope of the log loss per person-day at which a logistic regression ends. People convert once in
 thousands of days: at scikit-learn's 1e-4 it ended with some of them unexplained."""
+
+MOST_CELLS_FILLED = 0.05
+"""The logistic regression takes features as a sparse array where no more of their cells are filled,
+as with a hundred channels of which a person has touched a few."""
 
 NORMAL_97_5 = 1.959963984540054
 
@@ -294,8 +299,10 @@ class _Columns:
     codes
         Shape (rows, features): steps, for the trees.
     linear, empty
-        Shape (rows, features) and (levels,): saturating, centred and scaled, for the linear model;
-        and what the levels are where no touch is.
+        Shape (rows, features) and (features,): saturating, centred and scaled, for the linear model;
+        and what is 0 before.
+    uncentred
+        Shape (rows, features): scaled only, so that 0 stays 0, or None where few cells are 0.
     is_touched, is_behaviour
         As in the data, in the same order of channels as the levels.
     scales
@@ -305,6 +312,7 @@ class _Columns:
     codes: npt.NDArray[np.float32]
     linear: FloatArray
     empty: FloatArray
+    uncentred: sparse.csr_array | None
     is_touched: BoolArray
     is_behaviour: BoolArray
     scales: int
@@ -317,10 +325,14 @@ class _Columns:
         plain = np.column_stack([np.log1p(4 * level), np.log1p(data.days_at_risk), data.is_repeat])
         mean, spread = plain.mean(axis=0), plain.std(axis=0)
         spread[spread == 0] = 1.0
+        filled = np.count_nonzero(plain)
         return _Columns(
             codes=_codes(np.column_stack([level, person])),
             linear=(plain - mean) / spread,
-            empty=-mean[: level.shape[1]] / spread[: level.shape[1]],
+            empty=-mean / spread,
+            uncentred=(
+                sparse.csr_array(plain / spread) if filled <= MOST_CELLS_FILLED * plain.size else None
+            ),
             is_touched=data.is_touched[:, order],
             is_behaviour=data.is_behaviour[order],
             scales=data.level.shape[2],
@@ -403,7 +415,7 @@ def _fit(
     data: PersonDays, columns: _Columns, rows: BoolArray, linear: LogisticRegression, seed: int
 ) -> _Ensemble:
     """Fit both learners to some rows."""
-    n_levels = len(columns.empty)
+    n_levels = len(columns.is_behaviour) * columns.scales
     is_conversion, weight = data.is_conversion[rows], data.weight[rows]
     trees = _Trees(
         learning_rate=0.1,
@@ -418,8 +430,13 @@ def _fit(
         monotonic_cst=[1] * n_levels + [0] * (columns.codes.shape[1] - n_levels),
         random_state=seed,
     ).fit(columns.codes[rows], is_conversion, weight)
-    linear.fit(columns.linear[rows], is_conversion, weight)
-    return _Ensemble(trees, linear.coef_[0].copy(), float(linear.intercept_[0]))
+    if columns.uncentred is None:
+        linear.fit(columns.linear[rows], is_conversion, weight)
+        return _Ensemble(trees, linear.coef_[0].copy(), float(linear.intercept_[0]))
+    # Only the intercept, which has no penalty, depends on where the features have their 0.
+    linear.fit(columns.uncentred[rows], is_conversion, weight)
+    intercept = linear.intercept_[0] - columns.empty @ linear.coef_[0]
+    return _Ensemble(trees, linear.coef_[0].copy(), float(intercept))
 
 
 def _log_loss(hazard: FloatArray, is_conversion: BoolArray, weight: FloatArray) -> float:
@@ -496,7 +513,7 @@ def _credits(model: _Ensemble, columns: _Columns, rows: IntArray, seed: int) -> 
     n_channels, scales = len(columns.is_behaviour), columns.scales
     n_levels = n_channels * scales
     slope = model.coefficients[:n_levels]
-    from_touches = ((columns.linear[rows, :n_levels] - columns.empty) * slope).reshape(
+    from_touches = ((columns.linear[rows, :n_levels] - columns.empty[:n_levels]) * slope).reshape(
         len(rows), n_channels, scales
     )
     added = from_touches.sum(axis=2)

@@ -185,6 +185,21 @@ def test_a_sample_of_the_conversions_stands_for_all(
     assert sampled.std_error[1] > fit.std_error[1]
 
 
+def test_sparse_features_lead_to_the_same_regression(
+    data: PersonDays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_driven, "TOLERANCE", 1e-12)
+    # The linear model alone, so that nothing of it is lost in the mixture.
+    monkeypatch.setattr(data_driven, "_mix", lambda *_: (0.0, (0.0, 1.0)))
+    monkeypatch.setattr(data_driven, "MOST_CELLS_FILLED", 0.0)
+    dense = fit_data_driven(data)
+    monkeypatch.setattr(data_driven, "MOST_CELLS_FILLED", 1.0)
+    sparse = fit_data_driven(data)
+
+    assert sparse.conversions == pytest.approx(dense.conversions, rel=1e-7)
+    assert sparse.std_error == pytest.approx(dense.std_error, rel=1e-6)
+
+
 def test_names_and_order_of_channels_and_rows_play_no_part(
     fit: DataDrivenFit, data: PersonDays
 ) -> None:
