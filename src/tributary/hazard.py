@@ -59,6 +59,9 @@ TINY = float(np.finfo(np.float64).tiny)
 LOWEST_HAZARD = 1e-100
 """Conversions per person-day: less than this is no hazard, and would have no reciprocal."""
 
+LEAST_CREDIT = 1e-9
+"""Conversions: a feature that brought about less of them in all has brought about nothing."""
+
 NORMAL_97_5 = 1.959963984540054
 
 RESPONDING_CONVERSIONS = 5_000
@@ -666,6 +669,9 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
         "additive": held_out_log_likelihood(merged, best_merged, seed),
         "additive_ordinals": held_out_log_likelihood(data, best, seed),
     }
+    # What nears 0 step by step without getting there is 0, and no cause of any conversion.
+    best_merged = np.where(best_merged * merged.exposure < LEAST_CREDIT, 0.0, best_merged)
+    best = np.where(best * data.exposure < LEAST_CREDIT, 0.0, best)
     log_link = _LogLink.of(data)
     if log_link:
         held_out["log"] = log_link.held_out(seed)

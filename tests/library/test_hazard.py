@@ -348,6 +348,19 @@ def test_credits_add_up_to_the_conversions(events: Events, seed: int) -> None:
     assert np.all(fit.conversions <= fit.high + 1e-9)
 
 
+def test_a_feature_that_brought_about_next_to_nothing_brought_about_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Without Newton steps coefficients near 0 and do not get there.
+    monkeypatch.setattr(hazard, "NEWTON_EVERY", 10_000)
+    data = counted(market(3, {"a": 0.10, "b": 0.0, "c": 0.0}, people=600)[0])
+    fit = fit_hazard(data, draws=2)
+    credited = fit.coefficients * data.exposure
+
+    assert np.all((credited == 0) | (credited >= 1e-9))
+    assert np.count_nonzero(credited == 0) > 0
+
+
 @given(st.permutations(["a", "b", "c"]))
 @settings(max_examples=4)
 def test_names_and_order_do_not_matter(names: list[str]) -> None:
