@@ -757,20 +757,23 @@ def _shared_among_touches(
     amounts = data.weights[:, None] * _part(part, part.sum(axis=1, keepdims=True), fallback)
     drawn = amounts.T @ counts
     both = np.column_stack([coefficients, draws_of])
-    caused = responding.values @ (both * (owner > 0)[:, None])
-    for channel in range(1, len(channels)):
-        own = owner == channel
-        response = responding.weights @ _part(
-            responding.values[:, own] @ both[own], caused, responding_fallback[:, [channel]]
-        )
-        drawn[channel] += scale * (response[1:] - response[0])
+    both[owner == 0] = 0.0
+    caused = responding.values @ both
+    # A feature has b x / caused of each conversion. b is the same in all of them, so that only
+    # w x / caused is added up: one product, however many channels there are.
+    per_caused = responding.weights[:, None] * _per_hazard(caused)
+    response = of_channel.T @ (both * (responding.values.T @ per_caused))
+    uncaused = responding.weights[:, None] * (caused <= LOWEST_HAZARD)
+    (some,) = np.nonzero(uncaused.any(axis=1))
+    response += responding_fallback[some].T @ uncaused[some]
+    drawn[1:] += scale * (response[1:, 1:] - response[1:, :1])
     return amounts.sum(axis=0), drawn
 
 
 def _part(part: FloatArray, whole: FloatArray, otherwise: FloatArray) -> FloatArray:
-    """Divide, with another share where the whole is nothing."""
+    """Divide hazards, with another share where the whole is none."""
     repeated = np.broadcast_to(otherwise, part.shape).copy()
-    return np.asarray(np.divide(part, whole, out=repeated, where=whole > 0))
+    return np.asarray(np.divide(part, whole, out=repeated, where=whole > LOWEST_HAZARD))
 
 
 def _equal_shares(data: PersonTime) -> FloatArray:

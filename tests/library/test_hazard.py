@@ -467,6 +467,36 @@ def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str
         assert (of_channel @ quick).std() == pytest.approx((of_channel @ refits).std(), rel=0.3)
 
 
+@given(random_events(), st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_draws_share_conversions_among_touches_as_defined(events: Events, seed: int) -> None:
+    data = counted(events)
+    rng = np.random.default_rng(seed)
+    drawn = rng.exponential(size=(len(data.features), 5))
+    # Draws in which some channels, or all, have no effect.
+    drawn *= rng.random(drawn.shape) < [0.0, 0.2, 0.5, 0.8, 1.0]
+    coefficients, draws = drawn[:, 2], drawn[:, [0, 1, 3, 4]]
+    counts = rng.exponential(size=(len(data.weights), 4))
+    _, shared = hazard._shared_among_touches(data, coefficients, counts, draws, seed)
+
+    channels, owner = channel_of(data.features)
+    heights, equal = data.values.toarray(), hazard._equal_shares(data)
+
+    def shares(rates: FloatArray) -> FloatArray:
+        of_channel = np.stack(
+            [heights[:, owner == place] @ rates[owner == place] for place in range(len(channels))]
+        ).T
+        of_channel[:, 0] = 0.0
+        caused = of_channel.sum(axis=1, keepdims=True)
+        return np.where(caused > 0, of_channel / np.where(caused > 0, caused, 1.0), equal)
+
+    before = shares(coefficients)
+    for draw in range(4):
+        moved = before * (counts[:, [draw]] - 1) + shares(draws[:, draw])
+        expected = data.weights @ moved
+        assert shared[1:, draw] == pytest.approx(expected[1:], rel=1e-9, abs=1e-9)
+
+
 def test_std_errors_without_the_baseline_are_those_of_new_markets() -> None:
     fits = []
     for seed in range(20):
