@@ -299,8 +299,8 @@ class _Columns:
     codes
         Shape (rows, features): steps, for the trees.
     linear, empty
-        Shape (rows, features) and (features,): saturating, centred and scaled, for the linear model;
-        and what is 0 before.
+        Shape (rows, features) and (features,): saturating, centred and scaled, for the linear
+        model; and what 0 becomes.
     uncentred
         Shape (rows, features): scaled only, so that 0 stays 0, or None where few cells are 0.
     is_touched, is_behaviour
@@ -325,14 +325,12 @@ class _Columns:
         plain = np.column_stack([np.log1p(4 * level), np.log1p(data.days_at_risk), data.is_repeat])
         mean, spread = plain.mean(axis=0), plain.std(axis=0)
         spread[spread == 0] = 1.0
-        filled = np.count_nonzero(plain)
+        is_sparse = np.count_nonzero(plain) <= MOST_CELLS_FILLED * plain.size
         return _Columns(
             codes=_codes(np.column_stack([level, person])),
             linear=(plain - mean) / spread,
             empty=-mean / spread,
-            uncentred=(
-                sparse.csr_array(plain / spread) if filled <= MOST_CELLS_FILLED * plain.size else None
-            ),
+            uncentred=sparse.csr_array(plain / spread) if is_sparse else None,
             is_touched=data.is_touched[:, order],
             is_behaviour=data.is_behaviour[order],
             scales=data.level.shape[2],
