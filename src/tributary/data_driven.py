@@ -70,6 +70,9 @@ MOST_CELLS_FILLED = 0.05
 """The logistic regression takes features as a sparse array where no more of their cells are filled,
 as with a hundred channels of which a person has touched a few."""
 
+LEAST_CREDIT = 1e-9
+"""Share of a conversion: a channel that earned less has earned nothing."""
+
 NORMAL_97_5 = 1.959963984540054
 
 _CELLS_PER_BLOCK = 4_000_000
@@ -505,8 +508,8 @@ def _quality(
 def _credits(model: _Ensemble, columns: _Columns, rows: IntArray, seed: int) -> FloatArray:
     """Shares of each row's hazard that its channels account for, shape (rows, channels).
 
-    At least 0, and with the baseline they add up to 1: where a channel lowers the hazard its share
-    is 0, and shares that exceed the whole are scaled down to it.
+    At least 0, and with the baseline they add up to 1: where a channel lowers the hazard, or adds
+    what rounding leaves, its share is 0, and shares that exceed the whole are scaled down to it.
     """
     n_channels, scales = len(columns.is_behaviour), columns.scales
     n_levels = n_channels * scales
@@ -538,7 +541,8 @@ def _credits(model: _Ensemble, columns: _Columns, rows: IntArray, seed: int) -> 
                     (log_linear[block, None] - lost).ravel(),
                 )
             ).reshape(len(block), -1)
-            shares = np.maximum(game.shapley(values) / values[:, [game.grand]], 0)
+            shares = game.shapley(values) / values[:, [game.grand]]
+            shares[shares < LEAST_CREDIT] = 0.0
             baseline = np.minimum(values[:, [game.empty]] / values[:, [game.grand]], 1)
             earned = shares.sum(axis=1, keepdims=True)
             shares *= np.divide(1 - baseline, earned, out=np.zeros_like(earned), where=earned > 0)

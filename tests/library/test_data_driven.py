@@ -218,6 +218,29 @@ def test_noise_is_not_learned() -> None:
     assert fit.conversions[0] > 0.7 * fit.conversions.sum()
 
 
+def test_a_channel_that_moves_no_prediction_earns_nothing_not_even_what_rounding_leaves(
+    data: PersonDays,
+) -> None:
+    columns = data_driven._Columns.of(data, np.arange(len(data.channels)))
+
+    class OneChannelCounts:
+        coefficients = np.zeros(columns.codes.shape[1])
+        intercept = 0.0
+
+        def hazards(self, codes: Array, _: Array) -> Array:
+            return np.where(codes[:, 0] > 0, 0.7, 0.1) / 3
+
+        def mixed(self, hazards: Array) -> Array:
+            return hazards
+
+    model: Any = OneChannelCounts()
+    rows = np.flatnonzero(data.is_touched[:, :3].all(axis=1))
+    credits = data_driven._credits(model, columns, rows, seed=0)
+
+    assert credits[:, 0] == pytest.approx(6 / 7)
+    assert not credits[:, 1:].any()
+
+
 def test_a_prediction_that_is_the_wrong_way_round_is_not_used() -> None:
     is_conversion = np.arange(400) < 100
     hazards = np.where(is_conversion, 0.01, 0.02) * np.ones((2, 1))
