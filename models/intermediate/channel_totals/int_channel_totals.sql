@@ -12,8 +12,8 @@ with final as (
         conversions,
         revenue,
         conversions_std_error,
-        conversions_low,
-        conversions_high
+        {{ or_nothing('conversions_low') }} as conversions_low,
+        {{ or_nothing('conversions_high') }} as conversions_high
     from {{ ref(table) }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}

@@ -61,8 +61,8 @@ final as (
         std_error,
         conversions,
         revenue,
-        greatest(conversions - 1.96 * std_error, 0) as conversions_low,
-        conversions + 1.96 * std_error as conversions_high,
+        {{ or_nothing('conversions - 1.96 * std_error') }} as conversions_low,
+        {{ or_nothing('conversions + 1.96 * std_error') }} as conversions_high,
         coalesce(lowest_conversions / nullif(highest_conversions, 0), 1) as agreement,
         greatest(coalesce(1 - 1.96 * std_error / nullif(conversions, 0), 0), 0)
             as interval_precision

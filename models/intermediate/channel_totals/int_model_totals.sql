@@ -53,9 +53,9 @@ final as (
         credit_errors.std_error,
         case
             when credit_errors.reach is not null
-                then greatest(credited.conversions - credit_errors.reach, 0.0)
+                then {{ or_nothing('credited.conversions - credit_errors.reach') }}
         end as conversions_low,
-        credited.conversions + credit_errors.reach as conversions_high,
+        {{ or_nothing('credited.conversions + credit_errors.reach') }} as conversions_high,
         credited.conversions,
         credited.revenue
     from credited

@@ -4,12 +4,13 @@
 
 with final as (
 
+    -- Less than a trillionth is what rounding leaves of 1 less all credits.
     {% for table, models in credit_tables().items() %}
     {% for model in models if model in baselines %}
     select
         conversion_key,
         '{{ model }}' as attribution_model,
-        greatest(1 - sum({{ model }}), 0) as credit
+        case when 1 - sum({{ model }}) > 1e-12 then 1 - sum({{ model }}) else 0 end as credit
     from {{ ref(table) }}
     group by conversion_key
     union all

@@ -89,13 +89,18 @@ final as (
 
     -- A weight of nothing is a small number, so that channels that are due nothing share a journey
     -- of their own. What it leaves beside others is nothing: an order of it would cost any sum.
+    -- A baseline has what is cut off; without one, only what no sum shows may be cut off.
     select
         conversion_key,
         touchpoint_key,
         channel_key,
         touch_date,
         {%- for model in models %}
+        {%- if model in baseline_models() %}
+        {{ or_nothing(model) }} as {{ model }},
+        {%- else %}
         case when {{ model }} < 1e-12 then 0.0 else {{ model }} end as {{ model }},
+        {%- endif %}
         {%- endfor %}
         shapley
     from shared

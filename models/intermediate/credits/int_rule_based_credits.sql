@@ -142,6 +142,7 @@ weighted as (
 
     -- Time decay counts from the last touch and not from the conversion: the proportions are the
     -- same, and the last touch weighs 1, so that the sum cannot vanish however long the journey is.
+    -- After 30 half-lives a billionth of that is left: nothing.
     select
         conversion_key,
         touchpoint_key,
@@ -155,9 +156,13 @@ weighted as (
         {%- for model, weight in decay_weights.items() %}
         {{ positive_and_finite(weight) }} as {{ model }}_weight,
         {%- endfor %}
-        power(
-            0.5, days_before_last_touch / cast({{ time_decay_half_life_days() }} as double)
-        ) as time_decay_weight,
+        case
+            when days_before_last_touch > 30 * cast({{ time_decay_half_life_days() }} as double)
+                then 0.0
+            else power(
+                0.5, days_before_last_touch / cast({{ time_decay_half_life_days() }} as double)
+            )
+        end as time_decay_weight,
         1 / cast(touches_of_day as double) as daily_share_weight
     from dated
 

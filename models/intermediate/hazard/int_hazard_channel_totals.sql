@@ -82,7 +82,8 @@ final as (
         aggregated.revenue,
         cast(results.std_error as double) as conversions_std_error,
         cast(
-            greatest(aggregated.conversions - results.value + results.low, 0.0) as double
+            {{ or_nothing('coalesce(aggregated.conversions - results.value + results.low, 0)') }}
+            as double
         ) as conversions_low,
         cast(aggregated.conversions - results.value + results.high as double) as conversions_high
     from aggregated

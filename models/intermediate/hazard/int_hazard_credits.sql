@@ -127,6 +127,31 @@ faded as (
 
 -- Additive link: a touch's share of the hazard at the conversion.
 
+effects as (
+
+    select
+        conversion_key,
+        touchpoint_key,
+        channel_key,
+        touch_date,
+        journey_length,
+        coefficient_at_risk,
+        case when is_behaviour then 0.0 else 1.0 end * (
+            0.0
+            {%- for decay in hazard_decays() if not decay.is_interest %}
+            + coefficient_{{ decay.days }} * left_{{ decay.days }}
+            {%- endfor %}
+        ) as hazard_of_effect,
+        0.0
+        {%- for decay in hazard_decays() %}
+        + coefficient_{{ decay.days }} * left_{{ decay.days }}
+        {%- endfor %}
+            as hazard_of_touch
+    from faded
+    where not is_log_link
+
+),
+
 hazards as (
 
     select
@@ -135,20 +160,11 @@ hazards as (
         channel_key,
         touch_date,
         journey_length,
-        case when is_behaviour then 0.0 else 1.0 end * (
-            0.0
-            {%- for decay in hazard_decays() if not decay.is_interest %}
-            + coefficient_{{ decay.days }} * left_{{ decay.days }}
-            {%- endfor %}
-        ) as hazard_of_effect,
-        coefficient_at_risk + sum(
-            0.0
-            {%- for decay in hazard_decays() %}
-            + coefficient_{{ decay.days }} * left_{{ decay.days }}
-            {%- endfor %}
-        ) over (partition by conversion_key) as hazard_total
-    from faded
-    where not is_log_link
+        hazard_of_effect,
+        max(hazard_of_effect) over (partition by conversion_key) as highest_hazard_of_effect,
+        coefficient_at_risk + sum(hazard_of_touch) over (partition by conversion_key)
+            as hazard_total
+    from effects
 
 ),
 
@@ -257,13 +273,18 @@ touch_shares as (
 
 shares as (
 
+    -- What is less than a billionth of the conversion's highest is nothing.
     select
         conversion_key,
         touchpoint_key,
         channel_key,
         touch_date,
         journey_length,
-        coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as hazard,
+        case
+            when hazard_of_effect > 1e-9 * highest_hazard_of_effect
+                then coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0)
+            else 0.0
+        end as hazard,
         coalesce(hazard_of_effect / nullif(hazard_total, 0), 0.0) as removal_share
     from hazards
     union all
@@ -273,7 +294,7 @@ shares as (
         touch_shares.channel_key,
         touch_shares.touch_date,
         touch_shares.journey_length,
-        channel_shares.channel_share * touch_shares.touch_share as hazard,
+        {{ or_nothing('channel_shares.channel_share * touch_shares.touch_share') }} as hazard,
         channel_shares.channel_removal * touch_shares.touch_share as removal_share
     from touch_shares
     inner join channel_shares
@@ -287,7 +308,9 @@ summed as (
 
     select
         *,
-        sum(hazard) over (partition by conversion_key) as caused
+        {{ or_nothing('hazard') }} as credit,
+        sum(hazard) over (partition by conversion_key) as caused,
+        sum({{ or_nothing('hazard') }}) over (partition by conversion_key) as credited
     from shares
 
 ),
@@ -300,9 +323,9 @@ final as (
         touchpoint_key,
         channel_key,
         touch_date,
-        hazard,
+        credit as hazard,
         removal_share,
-        greatest(1.0 - caused, 0.0) as baseline_share,
+        greatest(1.0 - credited, 0.0) as baseline_share,
         coalesce(
             hazard / nullif(caused, 0), cast(1.0 as double) / journey_length
         ) as hazard_without_baseline

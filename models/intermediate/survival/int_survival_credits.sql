@@ -35,7 +35,7 @@ hazards as (
 weighted as (
 
     -- Relative to the journey's highest: the hazards of an old journey may all round to 0. What is
-    -- less than a trillionth of the highest is nothing, so that no ratio to it can overflow.
+    -- less than a billionth of the highest is nothing, so that no ratio to it can overflow.
     select
         conversion_key,
         touchpoint_key,
@@ -43,7 +43,7 @@ weighted as (
         touch_date,
         journey_length,
         case
-            when log_hazard - max(log_hazard) over (partition by conversion_key) > -27.0
+            when log_hazard - max(log_hazard) over (partition by conversion_key) > ln(1e-9)
                 then exp(log_hazard - max(log_hazard) over (partition by conversion_key))
             else 0
         end as hazard
