@@ -53,6 +53,9 @@ INTEREST_DECAY_DAYS = 60.0
 STD_ERROR_FACTOR = 1.1
 """Widens standard errors: refits from the same features are a little too much alike."""
 
+ALIKE = 0.995
+"""Cosine of two channels at the conversions from which on their effects cannot be told apart."""
+
 TINY = float(np.finfo(np.float64).tiny)
 """The smallest number of full precision: what 0 is, where a logarithm or a quotient is needed."""
 
@@ -142,6 +145,9 @@ class PersonTime:
         Shape (n,): how many conversions each row stands for, at least 0.
     points
         A sample of person-time for the log link, or None.
+    persons
+        Shape (n,): whose conversion each row is, as numbers from 0; None where each is of another
+        person. Conversions of one person happen together more often than by chance.
     """
 
     features: tuple[Feature, ...]
@@ -149,6 +155,7 @@ class PersonTime:
     values: sparse.csr_array
     weights: FloatArray
     points: "PersonTimeSample | None" = None
+    persons: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and ranges.
@@ -169,6 +176,16 @@ class PersonTime:
                 raise ValueError(f"Every number of {name} must be finite and at least 0.")
         if not np.all(np.isfinite(self.values.data) & (self.values.data >= 0)):
             raise ValueError("Every feature of a conversion must be finite and at least 0.")
+        if self.persons is not None and self.persons.shape != (n,):
+            raise ValueError(f"Persons of shape {self.persons.shape} do not fit {n} conversions.")
+
+    def of_persons(self, amounts: FloatArray) -> FloatArray:
+        """Add up amounts of conversions, of shape (n, k), per person."""
+        if self.persons is None:
+            return amounts
+        rows = np.arange(len(self.persons))
+        adding = sparse.csr_array((np.ones(len(rows)), (self.persons, rows)))
+        return np.asarray(adding @ amounts)
 
 
 @dataclass(frozen=True)
@@ -440,7 +457,10 @@ def merge_ordinals(data: PersonTime) -> tuple[PersonTime, IntArray]:
     )
     exposure = np.bincount(into, data.exposure, minlength=len(features)).astype(np.float64)
     merged_values = sparse.csr_array(data.values @ adding)
-    return PersonTime(features, exposure, merged_values, data.weights), into
+    return (
+        PersonTime(features, exposure, merged_values, data.weights, persons=data.persons),
+        into,
+    )
 
 
 def held_out_log_likelihood(data: PersonTime, coefficients: FloatArray, seed: int = 0) -> float:
@@ -477,10 +497,13 @@ def held_out_log_likelihood(data: PersonTime, coefficients: FloatArray, seed: in
         tolerance=0.1,
     ).coefficients
     hazard = (data.values @ rates)[np.arange(n), fold]
-    # What training never saw keeps a little hazard: a fold must not be judged by one conversion.
-    floor = 1e-6 * data.weights.sum() / max(data.exposure.sum(), TINY)
-    log_hazard = data.weights @ np.log(np.maximum(hazard, floor))
+    log_hazard = data.weights @ np.log(np.maximum(hazard, _hazard_of_the_unseen(data)))
     return float((log_hazard - (data.exposure @ rates).mean()) / data.weights.sum())
+
+
+def _hazard_of_the_unseen(data: PersonTime) -> float:
+    """Give what training never saw a little hazard: a fold must not be judged by one conversion."""
+    return float(1e-6 * data.weights.sum() / max(data.exposure.sum(), TINY))
 
 
 def _dealt(n: int, seed: int) -> IntArray:
@@ -647,6 +670,7 @@ def _without_names(data: PersonTime) -> tuple[PersonTime, IntArray, IntArray]:
         values=_columns(data.values, order),
         weights=data.weights,
         points=points and PersonTimeSample(_columns(points.values, order), points.weights),
+        persons=data.persons,
     )
     return anonymous, order, places
 
@@ -717,7 +741,11 @@ def _additive_totals(
     baseline, and shared among touches alone.
     """
     # Exponential numbers have the mean and variance of Poisson numbers, and are quicker to draw.
-    counts = np.random.default_rng(seed).standard_exponential((len(data.weights), draws))
+    persons = np.arange(len(data.weights)) if data.persons is None else data.persons
+    people = int(persons.max(initial=-1)) + 1
+    counts = np.random.default_rng(seed).standard_exponential((people, draws))
+    if people < len(persons):
+        counts = counts[persons]
     draws_of = perturbed_coefficients(data, coefficients, counts)
     channels, owner = channel_of(data.features)
     per_channel = np.zeros((len(channels), len(owner)))
@@ -854,6 +882,8 @@ class _LogLink:
                 start = fit.coefficients
                 mass = self.point_weights @ np.exp(self.point_design @ fit.coefficients)
                 total += weights[out] @ (self.design[out] @ fit.coefficients) - mass / FOLDS
+            else:
+                total += weights[out].sum() * np.log(_hazard_of_the_unseen(self.data))
         return float(total / weights.sum())
 
     def _maximum(
@@ -880,8 +910,8 @@ class _LogLink:
         """Coefficients of the features, and conversions of each channel with standard errors.
 
         A conversion's influence is its own credit and what it does to the coefficients (delta
-        method); the sample of person-time adds its own. Conversions and errors have shape (2,
-        channels): with the baseline, and shared among touches alone.
+        method), added up per person; the sample of person-time adds its own. Conversions and errors
+        have shape (2, channels): with the baseline, and shared among touches alone.
         """
         weights = self.data.weights
         fit = self._maximum(weights, self.point_weights)
@@ -893,7 +923,7 @@ class _LogLink:
             moved[index] += 1e-4
             slopes[index] = weights @ (self._shares(moved, equal_shares) - shares) / 1e-4
         response = np.linalg.solve(fit.information, slopes)
-        influence = weights[:, None] * (shares + self.design @ response)
+        influence = self.data.of_persons(weights[:, None] * (shares + self.design @ response))
         expected = self.point_weights * np.exp(self.point_design @ fit.coefficients)
         of_points = expected[:, None] * (self.point_design @ response)
         std_error = np.sqrt((influence**2).sum(axis=0) + (of_points**2).sum(axis=0))
@@ -924,6 +954,34 @@ def channel_of(features: Sequence[Feature]) -> tuple[tuple[str, ...], IntArray]:
     return tuple(place), np.array(owner, dtype=np.int64)
 
 
+def alike(data: PersonTime) -> dict[tuple[str, str], float]:
+    """Find channels that touch the same people at the same time.
+
+    Whichever of them has the effect, the likelihood is about the same: one of them gets it all, and
+    its interval does not say that it may as well be the other's.
+
+    Returns
+    -------
+    dict
+        Pair of channels, sorted, to the cosine of what is left of their touches at the conversions,
+        at least `ALIKE` and at most 1.
+    """
+    channels, owner = channel_of(data.features)
+    slowest = max((f.decay_days for f in data.features if not f.is_baseline), default=0.0)
+    is_slowest = np.array([feature.decay_days == slowest for feature in data.features])
+    adding = sparse.csr_array((owner[:, None] == np.arange(len(channels))) & is_slowest[:, None])
+    heights = sparse.csr_array(data.values @ adding)
+    products = (heights.T @ (heights.multiply(data.weights[:, None]))).toarray()
+    lengths = np.sqrt(np.maximum(np.diag(products), TINY))
+    cosines = np.minimum(products / lengths / lengths[:, None], 1.0)
+    pairs = np.argwhere(np.triu(cosines >= ALIKE, k=1))
+    return {
+        (channels[one], channels[other]): float(cosines[one, other])
+        for one, other in pairs
+        if one > 0
+    }
+
+
 def read_person_time(
     exposure: pa.Table,
     events: pa.Table,
@@ -941,7 +999,8 @@ def read_person_time(
         Columns conversion_type, source, moment_id (of the conversion), channel, ordinal, weight
         and one column left_<days> per decay: the height of that feature. One row per conversion
         and channel and ordinal that is present, and one of `BASELINE`, which alone has a weight
-        and whose height is 1; any further columns.
+        and whose height is 1; any further columns. With a column person_key, which the rows of
+        `BASELINE` have, conversions of one person are told.
     points
         Sample of person-time: columns conversion_type, point_key and is_repeat, whether the person
         had converted before; any further columns. None for no sample.
@@ -997,6 +1056,7 @@ def read_person_time(
             values=_heights(present, row.to_numpy(), len(moments), features),
             weights=moments["weight"].cast(pa.float64()).to_numpy(),
             points=sample,
+            persons=_persons(moments),
         )
     return read
 
@@ -1079,6 +1139,16 @@ def _heights(
         values.append(height.take(some).cast(pa.float64()).to_numpy())
     placed = (np.concatenate(values), (np.concatenate(places), np.concatenate(columns)))
     return sparse.csr_array(placed, shape=(rows, len(features)))
+
+
+def _persons(moments: pa.Table) -> IntArray | None:
+    """Tell whose conversion each is, as numbers from 0; None where each is of another person."""
+    if "person_key" not in moments.column_names:
+        return None
+    codes = moments["person_key"].combine_chunks().dictionary_encode()
+    if len(codes.dictionary) == len(moments):
+        return None
+    return np.asarray(codes.indices.to_numpy(), dtype=np.int64)
 
 
 def _row_of(present: pa.Table, moments: pa.Table) -> pa.ChunkedArray:
@@ -1189,6 +1259,7 @@ def attribute_person_time(
             "is_log_link": float(fit.is_log),
         }
         diagnostics |= {f"held_out_{form}": value for form, value in fit.held_out.items()}
+        diagnostics |= {f"alike: {', '.join(pair)}": cosine for pair, cosine in alike(data).items()}
         rows += [
             {"conversion_type": conversion_type, "kind": "diagnostic", "name": name, "value": value}
             for name, value in diagnostics.items()

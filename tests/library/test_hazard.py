@@ -546,6 +546,50 @@ def multiplicative(seed: int) -> PersonTime:
     )
 
 
+def test_channels_that_always_touch_together_are_named() -> None:
+    events, _ = market(3, {"a": 0.10, "b": 0.10}, people=500)
+    # A touch of "echo" follows each of "b" within a second.
+    of_b = np.array(events.touch_channel) == "b"
+    echoed = events._replace(
+        touch_person=np.concatenate([events.touch_person, events.touch_person[of_b]]),
+        touch_day=np.concatenate([events.touch_day, events.touch_day[of_b] + 1 / 86_400]),
+        touch_channel=[*events.touch_channel, *["echo"] * int(of_b.sum())],
+    )
+
+    assert hazard.alike(counted(events)) == {}
+    assert hazard.alike(counted(echoed)) == {("b", "echo"): pytest.approx(1.0, abs=1e-6)}
+
+
+@pytest.mark.parametrize("link", ["additive", "log"])
+def test_conversions_of_one_person_are_one_draw(link: str) -> None:
+    if link == "log":
+        data = multiplicative(2)
+    else:
+        data = counted(market(2, {"a": 0.10, "b": 0.04}, people=1_000)[0])
+    # Orders of three lines each are as uncertain as orders that stand for three.
+    rows = np.repeat(np.arange(len(data.weights)), 3)
+    lines = replace(
+        data, values=sparse.csr_array(data.values[rows]), weights=data.weights[rows], persons=rows
+    )
+    fit, expected = fit_hazard(lines), fit_hazard(replace(data, weights=3 * data.weights))
+
+    assert fit.is_log == expected.is_log == (link == "log")
+    assert fit.conversions == pytest.approx(expected.conversions, rel=1e-3)
+    assert fit.std_error == pytest.approx(expected.std_error, rel=1e-3, abs=1e-6)
+    assert fit.of_touches_std_error == pytest.approx(
+        expected.of_touches_std_error, rel=1e-3, abs=1e-6
+    )
+    alone = fit_hazard(replace(lines, persons=None))
+    assert np.all(alone.std_error[1:] < 0.8 * fit.std_error[1:])
+
+
+def test_one_conversion_chooses_no_log_link() -> None:
+    data = multiplicative(3)
+    one = replace(data, values=sparse.csr_array(data.values[:1]), weights=np.ones(1))
+
+    assert not fit_hazard(one).is_log
+
+
 def test_validation_finds_the_log_link_and_its_coefficients() -> None:
     fit = fit_hazard(multiplicative(1))
 

@@ -1,6 +1,7 @@
 -- grain: one row per conversion that the hazard model is fitted to and channel and ordinal present
 -- at it, (baseline) among them. Of many conversions of one type a sample is kept; weight, on the
--- row of the baseline, says how many each stands for. Heights (left_) are additive over touches.
+-- row of the baseline, says how many each stands for, and person_key whose it is. Heights (left_)
+-- are additive over touches.
 with journey_windows as (
 
     select * from {{ ref('int_journey_windows') }}
@@ -27,6 +28,7 @@ at_risk as (
         journey_windows.source,
         journey_windows.conversion_id,
         journey_windows.conversion_key,
+        journey_windows.person_key,
         journey_windows.conversion_type,
         journey_windows.previous_converted_at is not null as is_repeat,
         row_number() over (
@@ -101,7 +103,8 @@ final as (
         left_{{ decay.days }},
         {%- endfor %}
         cast(ordinal as integer) as ordinal,
-        cast(null as double) as weight
+        cast(null as double) as weight,
+        cast(null as bigint) as person_key
     from faded
     union all
     select
@@ -113,7 +116,8 @@ final as (
         cast(null as double) as left_{{ decay.days }},
         {%- endfor %}
         case when is_repeat then 1 else 0 end as ordinal,
-        cast(weight as double) as weight
+        cast(weight as double) as weight,
+        person_key
     from sampled
 
 )
