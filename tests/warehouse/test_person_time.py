@@ -49,7 +49,7 @@ def market() -> tuple[list[tuple[int, str, float]], dict[str, Days]]:
 @pytest.mark.parametrize(
     ("settings", "lookback"),
     [
-        ("journey_scope: every_prior, lookback_days: 10", 10.0),
+        ("journey_scope: every_prior, lookback_days: 30", 30.0),
         ("journey_scope: since_last_conversion, lookback_days: none", np.inf),
     ],
 )
