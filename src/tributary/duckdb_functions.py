@@ -49,6 +49,11 @@ def statement_fault(statement: str) -> str | None:
 class Plugin(BasePlugin):
     """What dbt-duckdb looks for."""
 
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Make the folder of a new database, which DuckDB does not."""
+        if creds.path != ":memory:":
+            Path(creds.path).parent.mkdir(parents=True, exist_ok=True)
+
     def configure_connection(self, conn: Any) -> None:
         """Add the functions to a database that was opened."""
         # A file may change between two calls.

@@ -314,3 +314,15 @@ def test_missing_table_or_column_of_the_database_is_named(
         connection.executescript(statements + "create table other (x);")
     message = _message(tmp_path, f"{{sources: [ihc], ihc_database: {database}}}")
     assert expected.format(database=database) in message
+
+
+def test_the_folder_of_a_new_warehouse_is_made(tmp_path: Path) -> None:
+    warehouse = tmp_path / "data" / "of mine" / "new.duckdb"
+    built = run_dbt(
+        tmp_path,
+        *("seed", "--select", "click_ids"),
+        variables=f"{{demo_path: '{tmp_path}'}}",
+        environment={"TRIBUTARY_WAREHOUSE": str(warehouse)},
+    )
+
+    assert warehouse.exists(), built.output
