@@ -2,6 +2,7 @@
 -- the reporting period are observed. touches is additive; observed_days is the mean of the bin.
 -- A touch is observed until it is older than the lookback, or to the end of the data; and until the
 -- person's next conversion of the type, where that uses it up or nobody converts twice.
+-- depends_on: {{ ref('int_journey_touchpoints') }}
 {%- set uses_up = journey_scope() == 'since_last_conversion' %}
 {%- set at_conversion = '>=' if include_touch_at_conversion() else '>' %}
 
