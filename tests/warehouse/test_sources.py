@@ -246,3 +246,11 @@ def test_inputs_that_stay_away_are_told_by_freshness(tmp_path: Path) -> None:
     assert told.status == 0, told.output
     assert "WARN freshness of files.sessions" in told.output
     assert "WARN freshness of files.conversions" in told.output
+
+
+def test_freshness_is_not_asked_of_a_source_that_takes_no_part(tmp_path: Path) -> None:
+    listed = run_dbt(tmp_path, "ls", "--resource-type", "source", variables="{sources: [ihc]}")
+
+    assert listed.status == 0, listed.output
+    assert "source:tributary.ihc" in listed.output
+    assert "source:tributary.files" not in listed.output
