@@ -9,12 +9,14 @@ from scipy import sparse
 from tributary.hazard import (
     BASELINE,
     EFFECT_DECAY_DAYS,
-    INTEREST_DECAY_DAYS,
     Feature,
     FloatArray,
     IntArray,
     PersonTime,
 )
+
+INTEREST_DECAY_DAYS = 60.0
+"""Mean life of what a touch tells about the person's interest, as the warehouse has it."""
 
 
 def count_person_time(

@@ -1,6 +1,6 @@
 {#-
   Decays that the hazard model can tell apart: mean lives in days, and whether what fades so slowly
-  counts as baseline (interest) rather than as effect. The same as in tributary.hazard. Of what fades in
+  counts as baseline (interest) rather than as effect. Those of effects as in tributary.hazard. Of what fades in
   sixty days too little is seen within a short lookback: it would take the place of effects.
 -#}
 {% macro hazard_decays() %}

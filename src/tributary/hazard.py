@@ -47,14 +47,14 @@ BASELINE = "(baseline)"
 EFFECT_DECAY_DAYS = (2.0, 8.0)
 """Mean lives, in days, of what a touch causes; sums of the two make every shape between."""
 
-INTEREST_DECAY_DAYS = 60.0
-"""Mean life, in days, of what a touch tells about the person's interest: baseline."""
-
 STD_ERROR_FACTOR = 1.1
 """Widens standard errors: refits from the same features are a little too much alike."""
 
 ALIKE = 0.995
 """Cosine of two channels at the conversions from which on their effects cannot be told apart."""
+
+FEWEST_ALIKE = 30
+"""Conversions with a touch of a channel, below which it is like many others by chance."""
 
 TINY = float(np.finfo(np.float64).tiny)
 """The smallest number of full precision: what 0 is, where a logarithm or a quotient is needed."""
@@ -964,7 +964,7 @@ def alike(data: PersonTime) -> dict[tuple[str, str], float]:
     -------
     dict
         Pair of channels, sorted, to the cosine of what is left of their touches at the conversions,
-        at least `ALIKE` and at most 1.
+        at least `ALIKE` and at most 1; of channels with fewer than `FEWEST_ALIKE` of these, none.
     """
     channels, owner = channel_of(data.features)
     slowest = max((f.decay_days for f in data.features if not f.is_baseline), default=0.0)
@@ -974,12 +974,10 @@ def alike(data: PersonTime) -> dict[tuple[str, str], float]:
     products = (heights.T @ (heights.multiply(data.weights[:, None]))).toarray()
     lengths = np.sqrt(np.maximum(np.diag(products), TINY))
     cosines = np.minimum(products / lengths / lengths[:, None], 1.0)
-    pairs = np.argwhere(np.triu(cosines >= ALIKE, k=1))
-    return {
-        (channels[one], channels[other]): float(cosines[one, other])
-        for one, other in pairs
-        if one > 0
-    }
+    is_known = np.bincount(heights.indices, minlength=len(channels)) >= FEWEST_ALIKE
+    is_known[0] = False  # What counts as baseline, such as direct visits, is no channel.
+    pairs = np.argwhere(np.triu((cosines >= ALIKE) & is_known & is_known[:, None], k=1))
+    return {(channels[one], channels[other]): float(cosines[one, other]) for one, other in pairs}
 
 
 def read_person_time(

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from person_time import count_person_time
+from person_time import INTEREST_DECAY_DAYS, count_person_time
 from tributary import hazard
 from tributary.hazard import (
     BASELINE,
     EFFECT_DECAY_DAYS,
-    INTEREST_DECAY_DAYS,
     NEWTON_EVERY,
     RESULTS,
     STD_ERROR_FACTOR,
@@ -557,7 +556,13 @@ def test_channels_that_always_touch_together_are_named() -> None:
     )
 
     assert hazard.alike(counted(events)) == {}
-    assert hazard.alike(counted(echoed)) == {("b", "echo"): pytest.approx(1.0, abs=1e-6)}
+    data = counted(echoed)
+    assert hazard.alike(data) == {("b", "echo"): pytest.approx(1.0, abs=1e-6)}
+    assert hazard.alike(counted(echoed, ("b",))) == {}
+    # By few conversions most channels are alike.
+    few = hazard.FEWEST_ALIKE - 1
+    few_data = replace(data, values=sparse.csr_array(data.values[:few]), weights=np.ones(few))
+    assert hazard.alike(few_data) == {}
 
 
 @pytest.mark.parametrize("link", ["additive", "log"])
