@@ -89,7 +89,7 @@
         'channel_key', 'touch_date', 'touched_at', 'touch_number', 'touches_of_day', 'converted_at',
         'journey_length', 'last_non_direct_touch_number', 'last_paid_touch_number',
         'days_before_conversion', 'days_before_last_touch', 'revenue', 'is_from_service',
-        'attribution_model', 'credit_date', 'credit', 'conversions'
+        'attribution_model', 'date', 'credit', 'conversions'
     ] %}
     {% if not modules.re.fullmatch('[a-z][a-z0-9_]{0,62}', name | string) or name in taken
         or statement_fault('select ' ~ name ~ ' from (select 1 as ' ~ name ~ ')') %}

@@ -222,6 +222,10 @@ def test_a_type_of_ones_own_is_a_row(tmp_path: Path) -> None:
         *("lead", "first_lead", "first_contact", "long_call", "first_paid", "every_paid"),
         "lab_paid",
     }
+    assert built.rows(
+        "select distinct conversion_type from intermediate.int_conversions where is_once_only "
+        "order by all"
+    ) == [("first_contact",), ("first_lead",), ("first_paid",), ("long_call",)]
 
 
 @pytest.fixture(scope="module")

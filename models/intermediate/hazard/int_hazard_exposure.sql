@@ -6,9 +6,9 @@ with impulses as (
 
 ),
 
-observed as (
+observed_sources as (
 
-    select * from {{ ref('int_hazard_observed') }}
+    select * from {{ ref('int_observed_sources') }}
 
 ),
 
@@ -24,20 +24,22 @@ lasting as (
     -- the days before the reporting period, which do not count.
     select
         impulses.*,
-        {{ days_between('cast(impulses.impulse_date as timestamp)', 'observed.ends_at') }} - 1.0
-            as days_left,
+        {{ days_between(
+            'cast(impulses.impulse_date as timestamp)', 'observed_sources.ends_at'
+        ) }} - 1.0 as days_left,
         {%- if start_date() %}
-        impulses.impulse_date < cast(observed.opens_at as date) as is_early,
-        {{ days_between('cast(impulses.impulse_date as timestamp)', 'observed.opens_at') }} - 1.0
-            as days_early
+        impulses.impulse_date < cast(observed_sources.opens_at as date) as is_early,
+        {{ days_between(
+            'cast(impulses.impulse_date as timestamp)', 'observed_sources.opens_at'
+        ) }} - 1.0 as days_early
         {%- else %}
         false as is_early,
         cast(0 as double) as days_early
         {%- endif %}
     from impulses
-    inner join observed
-        on impulses.source = observed.source
-    where impulses.impulse_date <= observed.last_date
+    inner join observed_sources
+        on impulses.source = observed_sources.source
+    where impulses.impulse_date <= observed_sources.last_date
 
 ),
 

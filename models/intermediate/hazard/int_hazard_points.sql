@@ -29,9 +29,9 @@ conversions as (
 
 ),
 
-observed as (
+observed_sources as (
 
-    select * from {{ ref('int_hazard_observed') }}
+    select * from {{ ref('int_observed_sources') }}
 
 ),
 
@@ -41,11 +41,11 @@ entered as (
         touched_persons.source,
         touched_persons.person_key,
         touched_persons.touches,
-        observed.ends_at,
-        greatest(touched_persons.entered_at, observed.opens_at) as begins_at
+        observed_sources.ends_at,
+        greatest(touched_persons.entered_at, observed_sources.opens_at) as begins_at
     from touched_persons
-    inner join observed
-        on touched_persons.source = observed.source
+    inner join observed_sources
+        on touched_persons.source = observed_sources.source
 
 ),
 

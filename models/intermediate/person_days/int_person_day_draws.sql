@@ -38,30 +38,9 @@ conversion_types as (
 
 ),
 
-last_days as (
+observed_sources as (
 
-    select
-        source,
-        cast(max(last_touched_at) as date) as last_date
-    from people
-    group by source
-    union all
-    select
-        source,
-        cast(max(converted_at) as date) as last_date
-    from conversions
-    group by source
-
-),
-
-observed as (
-
-    -- Nothing is known of the time after the source's last day with an event.
-    select
-        source,
-        {{ dbt.dateadd('day', 1, 'cast(max(last_date) as timestamp)') }} as ended_at
-    from last_days
-    group by source
+    select * from {{ ref('int_observed_sources') }}
 
 ),
 
@@ -73,15 +52,11 @@ at_risk as (
         people.person_key,
         people.touches,
         people.entered_at,
-        {%- if start_date() %}
-        greatest(people.entered_at, timestamp '{{ start_date() }}') as begins_at,
-        {%- else %}
-        people.entered_at as begins_at,
-        {%- endif %}
-        observed.ended_at
+        observed_sources.ends_at,
+        greatest(people.entered_at, observed_sources.opens_at) as begins_at
     from people
-    inner join observed
-        on people.source = observed.source
+    inner join observed_sources
+        on people.source = observed_sources.source
 
 ),
 
@@ -89,9 +64,9 @@ lasting as (
 
     select
         *,
-        {{ days_between('begins_at', 'ended_at') }} as days_left
+        {{ days_between('begins_at', 'ends_at') }} as days_left
     from at_risk
-    where begins_at < ended_at
+    where begins_at < ends_at
 
 ),
 
@@ -160,7 +135,7 @@ paced as (
         lasting.person_key,
         lasting.entered_at,
         lasting.begins_at,
-        lasting.ended_at,
+        lasting.ends_at,
         lasting.days_left,
         least(rates.per_day, {{ drawn_per_person() }} / lasting.days_left) as per_day,
         least(rates.per_touch, {{ drawn_after_touches_per_person() }}.0 / lasting.touches)
@@ -229,7 +204,7 @@ placed as (
         drawn.anchored_at,
         paced.entered_at,
         paced.begins_at,
-        paced.ended_at,
+        paced.ends_at,
         paced.per_day,
         paced.per_touch,
         {{ dbt.dateadd(
@@ -267,7 +242,7 @@ preceded as (
             and placed.observed_at > conversions.converted_at
     where
         placed.observed_at >= placed.begins_at
-        and placed.observed_at < placed.ended_at
+        and placed.observed_at < placed.ends_at
     group by
         placed.source,
         placed.person_key,

@@ -39,9 +39,9 @@ journey_touchpoints as (
 ),
 {%- endif %}
 
-observed as (
+observed_sources as (
 
-    select * from {{ ref('int_hazard_observed') }}
+    select * from {{ ref('int_observed_sources') }}
 
 ),
 
@@ -92,15 +92,15 @@ lasting as (
         {{ days_between(
             'touches.touched_at',
             'coalesce(' ~ ('used_up.used_up_at, ' if uses_up else '')
-            ~ 'only_conversions.converted_at, observed.ends_at)'
+            ~ 'only_conversions.converted_at, observed_sources.ends_at)'
         ) }} as days_left
     from touches
     inner join touched_persons
         on touches.person_key = touched_persons.person_key
     inner join conversion_types
         on touched_persons.source = conversion_types.source
-    inner join observed
-        on touched_persons.source = observed.source
+    inner join observed_sources
+        on touched_persons.source = observed_sources.source
     {%- if uses_up %}
     left join used_up
         on
