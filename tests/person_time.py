@@ -99,6 +99,22 @@ def count_person_time(
         ],
         axis=1,
     )
+    # After the person's first conversion, whether it is before the touch or after it.
+    first_bought = np.append(bought, end)[
+        np.where(np.isin(person, buyer), np.searchsorted(buyer, person, "left"), len(bought))
+    ]
+    since = np.clip(first_bought, day, stop)
+    repeat_exposure = np.stack(
+        [
+            np.bincount(
+                cell,
+                decay * (np.exp(-(since - day) / decay) - np.exp(-(stop - day) / decay)),
+                minlength=n_cells,
+            )
+            for decay in decays
+        ],
+        axis=1,
+    )
     served = np.maximum(last - first, 0)
     touch = np.repeat(np.arange(len(day)), served)
     conversion = np.repeat(first - np.cumsum(served) + served, served) + np.arange(served.sum())
@@ -155,4 +171,5 @@ def count_person_time(
         exposure=np.concatenate([exposure.ravel(), at_risk.ravel()]),
         values=values[known],
         weights=np.ones(len(known)),
+        repeat_exposure=np.concatenate([repeat_exposure.ravel(), (at_risk * [0, 1]).ravel()]),
     )

@@ -15,17 +15,22 @@ Some features are baseline: being at risk, direct visits, and of every channel a
 slowly. People who are often touched are often the interested ones, who would convert anyway; that
 shows as a rate that stays high long after the touch, while what the touch itself causes fades.
 
+Some buy far more readily than others, whatever touches them; who has bought once is one of these.
+So all of the hazard may be multiplied by one number, the repeat factor, after a person's first
+conversion, where that is likelier.
+
 Where channels multiply each other's effect, the hazard has a log link instead
 (`tributary.log_hazard`); held-out conversions decide.
 
 Source of the method: additive (Hawkes-like) intensities in attribution after Zhang, Wei, Ren
 (2014); EM for mixtures of non-negative rates after Shepp and Vardi (1982); acceleration SQUAREM by
 Varadhan and Roland (2008); block principal pivoting by Portugal, Judice and Vicente (1994);
-validation by thinning a Poisson process (see docs/methods/hazard.md).
+validation by thinning a Poisson process; a rate that changes with the event after Andersen and Gill
+(1982), Peña (2006) (see docs/methods/hazard.md).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +87,17 @@ FEATURES_PER_BLOCK = 32
 
 PIVOTS_IN_VAIN = 8
 """After so many pivots that leave no fewer features on the wrong side, a quadratic is given up."""
+
+LARGEST_REPEAT_FACTOR = 20.0
+"""Touches bring about at most so many times as much after the first conversion as before it, and
+at least so small a part of it."""
+
+REPEAT_FACTOR_PRECISION = 0.01
+"""A repeat factor is found when it would move by less than this part of itself."""
+
+REPEAT_FACTOR_GAIN = 1.92
+"""By so much a repeat factor must raise the log likelihood: where there is none, it does so in one
+of twenty sets of data."""
 
 MOST_LOG_COLUMNS = 200
 """The log link is tried with up to 100 channels: it needs a dense design."""
@@ -148,6 +164,9 @@ class PersonTime:
     persons
         Shape (n,): whose conversion each row is, as numbers from 0; None where each is of another
         person. Conversions of one person happen together more often than by chance.
+    repeat_exposure
+        Shape (p,): how much of the exposure is after the person's first conversion, in person-days;
+        None where nobody converts twice.
     """
 
     features: tuple[Feature, ...]
@@ -156,6 +175,7 @@ class PersonTime:
     weights: FloatArray
     points: "PersonTimeSample | None" = None
     persons: IntArray | None = None
+    repeat_exposure: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and ranges.
@@ -178,6 +198,12 @@ class PersonTime:
             raise ValueError("Every feature of a conversion must be finite and at least 0.")
         if self.persons is not None and self.persons.shape != (n,):
             raise ValueError(f"Persons of shape {self.persons.shape} do not fit {n} conversions.")
+        repeated = self.repeat_exposure
+        if repeated is not None and (
+            repeated.shape != (p,)
+            or not np.all((repeated >= 0) & (repeated <= self.exposure * (1 + 1e-9)))
+        ):
+            raise ValueError("Exposure after the first conversion must be a part of the exposure.")
 
     def of_persons(self, amounts: FloatArray) -> FloatArray:
         """Add up amounts of conversions, of shape (n, k), per person."""
@@ -349,11 +375,16 @@ class _Quadratic:
         exposure: FloatArray,
         weights: FloatArray,
         coefficients: FloatArray,
+        hazard: FloatArray | None = None,
     ) -> "_Quadratic":
-        """Work it out for the weights, shape (n,), at coefficients of shape (p,)."""
+        """Work it out for the weights, shape (n,), at coefficients of shape (p,).
+
+        The hazard, shape (n,), is that of the coefficients where no other is given.
+        """
+        hazard = values @ coefficients if hazard is None else hazard
         used = np.flatnonzero((exposure > 0) & (values.sum(axis=0) > 0))
         scaled = sparse.csr_array(values[:, used])
-        scaled.data *= np.repeat(_per_hazard(values @ coefficients), np.diff(scaled.indptr))
+        scaled.data *= np.repeat(_per_hazard(hazard), np.diff(scaled.indptr))
         scaled.data /= exposure[used][scaled.indices]
         return cls(
             exposure=exposure,
@@ -455,11 +486,128 @@ def merge_ordinals(data: PersonTime) -> tuple[PersonTime, IntArray]:
     adding = sparse.csr_array(
         (np.ones(len(into)), (np.arange(len(into)), into)), shape=(len(into), len(features))
     )
-    exposure = np.bincount(into, data.exposure, minlength=len(features)).astype(np.float64)
-    merged_values = sparse.csr_array(data.values @ adding)
-    return (
-        PersonTime(features, exposure, merged_values, data.weights, persons=data.persons),
-        into,
+    repeated = data.repeat_exposure
+    merged_data = PersonTime(
+        features=features,
+        exposure=data.exposure @ adding,
+        values=sparse.csr_array(data.values @ adding),
+        weights=data.weights,
+        persons=data.persons,
+        repeat_exposure=None if repeated is None else repeated @ adding,
+    )
+    return merged_data, into
+
+
+def after_first_conversion(data: PersonTime, repeat_factor: float) -> PersonTime:
+    """Let the same touch bring about so many times as much after a person's first conversion.
+
+    Being at risk has a rate of its own there anyway.
+
+    Parameters
+    ----------
+    data
+        Conversions and person-time.
+    repeat_factor
+        Above 0; 1 leaves all as it is.
+
+    Returns
+    -------
+    PersonTime
+        The same conversions, whose touches have that multiple of their height where the conversion
+        is not the person's first, and of their exposure after it.
+    """
+    if data.repeat_exposure is None:
+        return data
+    is_touch, is_repeat = _touches_and_repeats(data)
+    values = data.values.copy()
+    rows = np.repeat(is_repeat, np.diff(values.indptr))
+    values.data[rows & is_touch[values.indices]] *= repeat_factor
+    scaled = np.where(is_touch, repeat_factor, 1.0) * data.repeat_exposure
+    return replace(
+        data,
+        exposure=data.exposure - data.repeat_exposure + scaled,
+        values=values,
+        repeat_exposure=scaled,
+    )
+
+
+def _touches_and_repeats(data: PersonTime) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Tell which features are touches, and which conversions are not the person's first."""
+    is_touch = np.array([feature.channel != BASELINE for feature in data.features], dtype=np.bool_)
+    is_after = [feature.ordinal > 0 for feature in data.features] & ~is_touch
+    return is_touch, data.values @ is_after.astype(np.float64) > 0
+
+
+def fit_repeat_factor(
+    data: PersonTime, coefficients: FloatArray, start: float = 1.0
+) -> tuple[float, PersonTime, Maximum]:
+    """Find the repeat factor of the highest likelihood.
+
+    Of the factor and all coefficients together the quadratic that touches the likelihood says how
+    far to go; where the likelihood is no higher there, half as far is tried.
+
+    Parameters
+    ----------
+    data
+        Conversions and person-time.
+    coefficients
+        Shape (p,): about where the likelihood is highest for the factor to start with.
+    start
+        That factor.
+
+    Returns
+    -------
+    float
+        The factor: from 1 / `LARGEST_REPEAT_FACTOR` to `LARGEST_REPEAT_FACTOR`.
+    PersonTime
+        The data `after_first_conversion`.
+    Maximum
+        Where the likelihood of these is highest.
+    """
+
+    def fitted(factor: float, near: FloatArray) -> tuple[PersonTime, Maximum]:
+        scaled = after_first_conversion(data, factor)
+        weights = scaled.weights[:, None]
+        return scaled, maximize_likelihood(scaled.values, scaled.exposure, weights, near)
+
+    def step_from(scaled: PersonTime, rates: FloatArray) -> float:
+        peak = _quadratic_with_repeat_factor(scaled, rates).peak()
+        return float(np.clip(np.log(max(peak[-1], TINY)), -1.0, 1.0))
+
+    factor = start
+    scaled, best = fitted(factor, coefficients[:, None])
+    step = step_from(scaled, best.coefficients[:, 0])
+    while abs(step) >= REPEAT_FACTOR_PRECISION:
+        further = float(
+            np.clip(factor * np.exp(step), 1 / LARGEST_REPEAT_FACTOR, LARGEST_REPEAT_FACTOR)
+        )
+        tried, maximum = fitted(further, best.coefficients)
+        # Each fit ends within a thousandth of its maximum: less is no rise.
+        if maximum.log_likelihood[0] > best.log_likelihood[0] + 1e-3:
+            factor, scaled, best = further, tried, maximum
+            step = step_from(scaled, best.coefficients[:, 0])
+        else:
+            step /= 2
+    return factor, scaled, best
+
+
+def _quadratic_with_repeat_factor(data: PersonTime, coefficients: FloatArray) -> _Quadratic:
+    """Touch the log likelihood of data `after_first_conversion` with a quadratic.
+
+    The last feature is the repeat factor over that of the data: the coefficient, 1 here, of all
+    that touches bring about after the first conversion.
+    """
+    is_touch, is_repeat = _touches_and_repeats(data)
+    of_touches = np.where(is_touch, coefficients, 0.0)
+    hazard = data.values @ coefficients
+    brought_about = sparse.csr_array((is_repeat * (data.values @ of_touches))[:, None])
+    after_it = 0.0 if data.repeat_exposure is None else data.repeat_exposure @ of_touches
+    return _Quadratic.at(
+        sparse.csr_array(sparse.hstack([data.values, brought_about])),
+        np.append(data.exposure, after_it),
+        data.weights,
+        np.append(coefficients, 1.0),
+        hazard,
     )
 
 
@@ -512,8 +660,12 @@ def _dealt(n: int, seed: int) -> IntArray:
 
 
 def perturbed_coefficients(
-    data: PersonTime, coefficients: FloatArray, counts: FloatArray, sweeps: int = 100
-) -> FloatArray:
+    data: PersonTime,
+    coefficients: FloatArray,
+    counts: FloatArray,
+    sweeps: int = 100,
+    has_repeat_factor: bool = False,
+) -> tuple[FloatArray, FloatArray]:
     """Coefficients that would have been fitted had chance dealt the conversions differently.
 
     Around the maximum the log likelihood is nearly quadratic, so each draw is fitted by coordinate
@@ -531,16 +683,26 @@ def perturbed_coefficients(
         variance 1, as Poisson numbers are.
     sweeps
         At most so many passes over the coefficients.
+    has_repeat_factor
+        Whether the data are those of a repeat factor that is fitted too.
 
     Returns
     -------
     numpy.ndarray
         Shape (p, draws), at least 0.
+    numpy.ndarray
+        Shape (draws,), at least 0: repeat factors over the one of the data; 1 where none is fitted.
     """
-    quadratic = _Quadratic.at(data.values, data.exposure, data.weights, coefficients)
+    quadratic = (
+        _quadratic_with_repeat_factor(data, coefficients)
+        if has_repeat_factor
+        else _Quadratic.at(data.values, data.exposure, data.weights, coefficients)
+    )
     # Slope of each draw at the maximum: its own conversions against the same exposure.
     slopes = quadratic.scaled.T @ (counts * data.weights[:, None]) - 1.0
-    return quadratic.maximum(slopes, sweeps, tolerance=1e-3 * float(np.sqrt(data.weights.sum())))
+    drawn = quadratic.maximum(slopes, sweeps, tolerance=1e-3 * float(np.sqrt(data.weights.sum())))
+    p = len(coefficients)
+    return drawn[:p], drawn[p] if len(drawn) > p else np.ones(counts.shape[1])
 
 
 @dataclass(frozen=True)
@@ -553,8 +715,12 @@ class HazardFit:
         The p features of the data.
     is_log
         Whether the link is the logarithm.
+    repeat_factor
+        How many times as much touches bring about after a person's first conversion; 1 where that
+        is not likelier, and where nobody converts twice.
     coefficients
-        Shape (p,). Additive: conversions per person-day and unit of each feature. Log: what one
+        Shape (p,). Additive: conversions per person-day and unit of each feature before a person's
+        first conversion; after it, that times the repeat factor. Log: what one
         minus exp(-feature), added up over ordinals, adds to the log hazard; of `BASELINE`, the log
         hazard without any touch.
     channels
@@ -577,6 +743,7 @@ class HazardFit:
 
     features: tuple[Feature, ...]
     is_log: bool
+    repeat_factor: float
     coefficients: FloatArray
     channels: tuple[str, ...]
     conversions: FloatArray
@@ -591,8 +758,9 @@ class HazardFit:
 def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
     """Fit the hazard and say what every channel brought about, with intervals.
 
-    The form is decided by the likelihood of held-out conversions: whether the ordinal of a touch
-    matters, and, where there is a sample of person-time, whether the link is the logarithm.
+    The form is decided by the likelihood: of all conversions, whether the person's first matters;
+    of held-out ones, whether the ordinal of a touch matters, and, where there is a sample of
+    person-time, whether the link is the logarithm.
 
     Parameters
     ----------
@@ -622,6 +790,7 @@ def fit_hazard(data: PersonTime, draws: int = 400, seed: int = 0) -> HazardFit:
     return HazardFit(
         features=data.features,
         is_log=fit.is_log,
+        repeat_factor=fit.repeat_factor,
         coefficients=fit.coefficients[np.argsort(order)],
         channels=channel_of(data.features)[0],
         conversions=fit.conversions[places],
@@ -671,6 +840,7 @@ def _without_names(data: PersonTime) -> tuple[PersonTime, IntArray, IntArray]:
         weights=data.weights,
         points=points and PersonTimeSample(_columns(points.values, order), points.weights),
         persons=data.persons,
+        repeat_exposure=None if data.repeat_exposure is None else data.repeat_exposure[order],
     )
     return anonymous, order, places
 
@@ -682,43 +852,115 @@ def _columns(values: sparse.csr_array, order: IntArray) -> sparse.csr_array:
     return chosen
 
 
+@dataclass(frozen=True)
+class _AdditiveForm:
+    """One form of the additive hazard, fitted.
+
+    Attributes
+    ----------
+    data
+        Conversions and person-time as the form has them, of p features.
+    into
+        Which of these each feature of the data that were given is.
+    coefficients
+        Shape (p,): where their likelihood is highest.
+    repeat_factor
+        By which touches of the data are multiplied after the first conversion; None for no factor.
+    """
+
+    data: PersonTime
+    into: IntArray
+    coefficients: FloatArray
+    repeat_factor: float | None = None
+
+    @classmethod
+    def of(cls, data: PersonTime, into: IntArray) -> "_AdditiveForm":
+        """Fit the data, with a repeat factor where that is likelier."""
+        fit = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
+        without = cls(data, into, fit.coefficients[:, 0])
+        if data.repeat_exposure is None or not _touches_and_repeats(data)[1].any():
+            return without
+        factor, scaled, with_factor = fit_repeat_factor(data, without.coefficients)
+        gain = float(with_factor.log_likelihood[0] - fit.log_likelihood[0])
+        # Where each conversion stands for several, so does what is learnt from it.
+        if gain <= REPEAT_FACTOR_GAIN * data.weights.mean():
+            return without
+        return cls(scaled, into, with_factor.coefficients[:, 0], factor)
+
+    @classmethod
+    def like(cls, other: "_AdditiveForm", data: PersonTime, into: IntArray) -> "_AdditiveForm":
+        """Fit the data, with a repeat factor where the other has one."""
+        start = other.repeat_factor or 1.0
+        scaled = after_first_conversion(data, start)
+        fit = maximize_likelihood(scaled.values, scaled.exposure, scaled.weights[:, None])
+        if other.repeat_factor is None:
+            return cls(data, into, fit.coefficients[:, 0])
+        factor, scaled, fit = fit_repeat_factor(data, fit.coefficients[:, 0], start)
+        return cls(scaled, into, fit.coefficients[:, 0], factor)
+
+    def held_out(self, seed: int) -> float:
+        """Log likelihood per conversion of conversions that were not fitted.
+
+        The repeat factor is that of all conversions. By having seen those that are held out, one
+        number raises their log likelihood by about one in all.
+        """
+        gained = 0.0 if self.repeat_factor is None else 1 / len(self.data.weights)
+        return float(held_out_log_likelihood(self.data, self.coefficients, seed) - gained)
+
+    def without_traces(self) -> "_AdditiveForm":
+        """Call 0 what nears it step by step without getting there: no cause of any conversion."""
+        is_trace = self.coefficients * self.data.exposure < LEAST_CREDIT
+        return replace(self, coefficients=np.where(is_trace, 0.0, self.coefficients))
+
+    def rates(self) -> FloatArray:
+        """Coefficients of the features that were given, as before the first conversion.
+
+        After it, all of them times the repeat factor are the hazard. Being at risk has a rate of
+        its own there, which is divided by the factor.
+        """
+        is_after = [f.channel == BASELINE and f.ordinal > 0 for f in self.data.features]
+        return (self.coefficients / np.where(is_after, self.repeat_factor or 1.0, 1.0))[self.into]
+
+
 def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     """Decide the form and fit it."""
     merged, into = merge_ordinals(data)
-    best_merged, best = (
-        maximize_likelihood(each.values, each.exposure, each.weights[:, None]).coefficients[:, 0]
-        for each in (merged, data)
-    )
-    held_out = {
-        "additive": held_out_log_likelihood(merged, best_merged, seed),
-        "additive_ordinals": held_out_log_likelihood(data, best, seed),
+    alike = _AdditiveForm.of(merged, into)
+    # Later touches are more often after a conversion: without the factor they pass for it.
+    additive = {
+        "additive": alike,
+        "additive_ordinals": _AdditiveForm.like(alike, data, np.arange(len(into))),
     }
-    # What nears 0 step by step without getting there is 0, and no cause of any conversion.
-    best_merged = np.where(best_merged * merged.exposure < LEAST_CREDIT, 0.0, best_merged)
-    best = np.where(best * data.exposure < LEAST_CREDIT, 0.0, best)
+    held_out = {name: form.held_out(seed) for name, form in additive.items()}
     log_link = _LogLink.of(data)
     if log_link:
         held_out["log"] = log_link.held_out(seed)
     # Where touches and conversions share their instants, as calls and first contacts do, the factor
     # of a touch has no best value: the larger, the likelier. What it adds is spread over its decay.
-    form = max(
+    chosen = max(
         (name for name in held_out if name != "log" or held_out[name] < MOST_HELD_OUT_LOG_LINK),
         key=lambda name: held_out[name],
     )
-    if log_link and form == "log":
+    if log_link and chosen == "log":
         coefficients, totals, std_errors = log_link.fit()
-    elif form == "additive":
-        totals, std_errors = _additive_totals(merged, best_merged, draws, seed)
-        coefficients = best_merged[into]
+        at_risk = [
+            coefficients[index]
+            for index, feature in enumerate(data.features)
+            if feature.channel == BASELINE
+        ]
+        repeat_factor = float(np.exp(at_risk[1] - at_risk[0])) if len(at_risk) == 2 else 1.0
     else:
-        totals, std_errors = _additive_totals(data, best, draws, seed)
-        coefficients = best
+        form = additive[chosen].without_traces()
+        repeat_factor = form.repeat_factor or 1.0
+        totals, std_errors = _additive_totals(form, draws, seed)
+        coefficients = form.rates()
     (conversions, of_touches) = totals
     (std_error, of_touches_std_error) = STD_ERROR_FACTOR * std_errors
     reach = NORMAL_97_5 * std_error
     return HazardFit(
         features=data.features,
-        is_log=form == "log",
+        is_log=chosen == "log",
+        repeat_factor=repeat_factor,
         coefficients=coefficients,
         channels=channel_of(data.features)[0],
         conversions=conversions,
@@ -731,29 +973,35 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     )
 
 
-def _additive_totals(
-    data: PersonTime, coefficients: FloatArray, draws: int, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Conversions of each channel with standard errors, at the coefficients that are fitted best.
+def _additive_totals(form: _AdditiveForm, draws: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Conversions of each channel with standard errors.
 
     The credit of a feature in one conversion is its part of the hazard, b x / x'b; at the maximum
     the credits of all conversions add up to b T. Both results have shape (2, channels): with the
     baseline, and shared among touches alone.
     """
+    data, coefficients = form.data, form.coefficients
     # Exponential numbers have the mean and variance of Poisson numbers, and are quicker to draw.
     persons = np.arange(len(data.weights)) if data.persons is None else data.persons
     people = int(persons.max(initial=-1)) + 1
     counts = np.random.default_rng(seed).standard_exponential((people, draws))
     if people < len(persons):
         counts = counts[persons]
-    draws_of = perturbed_coefficients(data, coefficients, counts)
+    draws_of, repeat_factors = perturbed_coefficients(
+        data, coefficients, counts, has_repeat_factor=form.repeat_factor is not None
+    )
     channels, owner = channel_of(data.features)
     per_channel = np.zeros((len(channels), len(owner)))
     per_channel[owner, np.arange(len(owner))] = data.exposure
+    drawn = per_channel @ draws_of
+    if data.repeat_exposure is not None:
+        is_touch, _ = _touches_and_repeats(data)
+        after_it = (per_channel > 0) @ (coefficients * is_touch * data.repeat_exposure)
+        drawn += after_it[:, None] * (repeat_factors - 1)
     of_touches, drawn_of_touches = _shared_among_touches(data, coefficients, counts, draws_of, seed)
     return (
         np.stack([per_channel @ coefficients, of_touches]),
-        np.stack([(per_channel @ draws_of).std(axis=1, ddof=1), drawn_of_touches.std(1, ddof=1)]),
+        np.stack([drawn.std(axis=1, ddof=1), drawn_of_touches.std(1, ddof=1)]),
     )
 
 
@@ -991,8 +1239,9 @@ def read_person_time(
     Parameters
     ----------
     exposure
-        Columns conversion_type, channel, ordinal, decay_days, is_baseline and exposure, one row per
-        feature; any further columns.
+        Columns conversion_type, channel, ordinal, decay_days, is_baseline, exposure and
+        repeat_exposure, the part of it after a person's first conversion; one row per feature; any
+        further columns.
     events
         Columns conversion_type, source, moment_id (of the conversion), channel, ordinal, weight
         and one column left_<days> per decay: the height of that feature. One row per conversion
@@ -1055,6 +1304,9 @@ def read_person_time(
             weights=moments["weight"].cast(pa.float64()).to_numpy(),
             points=sample,
             persons=_persons(moments),
+            repeat_exposure=exposures[conversion_type]["repeat_exposure"]
+            .cast(pa.float64())
+            .to_numpy(),
         )
     return read
 
@@ -1256,6 +1508,8 @@ def attribute_person_time(
             "conversions_fitted": float(len(data.weights)),
             "is_log_link": float(fit.is_log),
         }
+        if any(feature.channel == BASELINE and feature.ordinal > 0 for feature in fit.features):
+            diagnostics["repeat_factor"] = fit.repeat_factor
         diagnostics |= {f"held_out_{form}": value for form, value in fit.held_out.items()}
         diagnostics |= {f"alike: {', '.join(pair)}": cosine for pair, cosine in alike(data).items()}
         rows += [

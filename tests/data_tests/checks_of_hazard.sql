@@ -11,7 +11,13 @@
     ],
     'int_hazard_exposure': [
         {'primary_key': {'columns': ['conversion_type', 'channel', 'ordinal', 'decay_days']}},
-        {'holds': {'expression': 'exposure >= 0 and is_baseline is not null'}},
+        {'holds': {
+            'expression': 'exposure >= repeat_exposure and repeat_exposure >= 0 and is_baseline is not null'
+        }},
+    ],
+    'int_hazard_repeat_exposure': [
+        {'primary_key': {'columns': ['conversion_type', 'channel', 'ordinal', 'decay_days']}},
+        {'holds': {'expression': 'repeat_exposure >= 0'}},
     ],
     'int_hazard_events': [
         {'primary_key': {

@@ -16,15 +16,18 @@ from tributary import hazard
 from tributary.hazard import (
     BASELINE,
     EFFECT_DECAY_DAYS,
+    LARGEST_REPEAT_FACTOR,
     NEWTON_EVERY,
     RESULTS,
     STD_ERROR_FACTOR,
     Feature,
     PersonTime,
     PersonTimeSample,
+    after_first_conversion,
     attribute_person_time,
     channel_of,
     fit_hazard,
+    fit_repeat_factor,
     held_out_log_likelihood,
     maximize_likelihood,
     merge_ordinals,
@@ -45,10 +48,18 @@ class Events(NamedTuple):
 
 
 def market(
-    seed: int, effects: dict[str, float], people: int = 4_000, base: float = 0.002
+    seed: int,
+    effects: dict[str, float],
+    people: int = 4_000,
+    base: float = 0.002,
+    variance: float = 0.0,
 ) -> tuple[Events, dict[str, int]]:
-    """People touched at random; every conversion is drawn with the cause it truly has."""
+    """People touched at random; every conversion is drawn with the cause it truly has.
+
+    Some convert more readily than others, whatever touches them: by a gamma number of mean 1.
+    """
     rng = np.random.default_rng(seed)
+    readiness = rng.gamma(1 / variance, variance, size=people) if variance else np.ones(people)
     persons, days, channels = [], [], []
     buyers, bought, causes = [], [], []
     for channel, effect in effects.items():
@@ -58,12 +69,12 @@ def market(
         days.append(day)
         channels += [channel] * len(person)
         # A touch brings about a Poisson number of conversions, later by its mean life of 4 days.
-        brought = np.repeat(np.arange(len(person)), rng.poisson(effect, size=len(person)))
+        brought = np.repeat(np.arange(len(person)), rng.poisson(effect * readiness[person]))
         at = day[brought] + rng.exponential(4.0, size=len(brought))
         buyers.append(person[brought][at < END])
         bought.append(at[at < END])
         causes += [channel] * int((at < END).sum())
-    anyway = np.repeat(np.arange(people), rng.poisson(base * END, size=people))
+    anyway = np.repeat(np.arange(people), rng.poisson(base * END * readiness))
     buyers.append(anyway)
     bought.append(rng.random(len(anyway)) * END)
     events = Events(
@@ -164,19 +175,26 @@ def test_features_of_conversions_follow_the_definition(events: Events, uses_up: 
 @settings(max_examples=15)
 def test_exposure_is_the_integral_of_the_features(events: Events, uses_up: bool) -> None:
     data = counted(events, uses_up=uses_up)
+    assert data.repeat_exposure is not None
     exposure = {f[:3]: e for f, e in zip(data.features, data.exposure, strict=True)}
+    after_first = {f[:3]: e for f, e in zip(data.features, data.repeat_exposure, strict=True)}
     # Whole days lie between what happens on whole and on half days.
     edges = np.arange(0, END + 0.25, 0.5)
     integral = dict.fromkeys(exposure, 0.0)
+    integral_after_first = dict.fromkeys(exposure, 0.0)
     nodes, weights = np.polynomial.legendre.leggauss(4)
     for person in set(events.touch_person.tolist()):
         for start, stop in pairwise(edges.tolist()):
             for node, weight in zip(nodes, weights, strict=True):
                 day = start + (stop - start) * (node + 1) / 2
-                for key, value in features_by_definition(events, person, day, uses_up).items():
+                present = features_by_definition(events, person, day, uses_up)
+                for key, value in present.items():
                     integral[key] += weight / 2 * (stop - start) * value
+                    if (BASELINE, 1, 0.0) in present:
+                        integral_after_first[key] += weight / 2 * (stop - start) * value
 
     assert integral == pytest.approx(exposure, rel=1e-6, abs=1e-6)
+    assert integral_after_first == pytest.approx(after_first, rel=1e-6, abs=1e-6)
 
 
 def test_each_profile_has_a_baseline_of_its_own() -> None:
@@ -455,7 +473,7 @@ def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str
     data, _ = merge_ordinals(small_market[0])
     best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
     drawn = np.random.default_rng(0).poisson(size=(len(data.weights), 300)).astype(float)
-    quick = perturbed_coefficients(data, best.coefficients[:, 0], drawn)
+    quick, factors = perturbed_coefficients(data, best.coefficients[:, 0], drawn)
     counts = np.random.default_rng(1).poisson(size=(len(data.weights), 100)).astype(np.float64)
     refits = maximize_likelihood(
         data.values, data.exposure, counts, tolerance=0.1, max_steps=200
@@ -464,6 +482,7 @@ def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str
     for channel in range(len(channels)):
         of_channel = data.exposure * (owner == channel)
         assert (of_channel @ quick).std() == pytest.approx((of_channel @ refits).std(), rel=0.3)
+    assert np.all(factors == 1)
 
 
 @given(random_events(), st.integers(0, 2**32 - 1))
@@ -518,6 +537,114 @@ def test_intervals_hold_the_truth() -> None:
                 held.append(low <= truth[channel] <= high)
 
     assert np.mean(held) >= 0.85
+
+
+# The repeat factor
+
+
+UNEVEN = {"a": 0.15, "b": 0.08, "c": 0.0}
+
+
+def test_the_repeat_factor_multiplies_touches_after_the_first_conversion() -> None:
+    at_risk, after_it = Feature(BASELINE, 0, 0.0, True), Feature(BASELINE, 1, 0.0, True)
+    data = PersonTime(
+        features=(at_risk, after_it, Feature("a", 1, 8.0, False)),
+        exposure=np.array([10.0, 4.0, 5.0]),
+        values=sparse.csr_array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.25], [0.0, 1.0, 0.0]]),
+        weights=np.ones(3),
+        repeat_exposure=np.array([0.0, 4.0, 2.0]),
+    )
+    scaled = after_first_conversion(data, 3.0)
+
+    assert scaled.exposure == pytest.approx([10.0, 4.0, 3.0 + 3.0 * 2.0])
+    assert scaled.values.toarray() == pytest.approx(
+        np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.75], [0.0, 1.0, 0.0]])
+    )
+    assert after_first_conversion(data, 1.0).values.toarray() == pytest.approx(
+        data.values.toarray()
+    )
+
+
+@given(random_events(), st.floats(0.1, 10.0))
+@settings(max_examples=25)
+def test_no_repeat_factor_is_more_likely_than_the_one_found(events: Events, other: float) -> None:
+    data = counted(events)
+    best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
+    factor, scaled, highest = fit_repeat_factor(data, best.coefficients[:, 0])
+    rivals = [after_first_conversion(data, each) for each in (1.0, other)]
+    found, *others = (
+        float(
+            maximize_likelihood(each.values, each.exposure, each.weights[:, None]).log_likelihood[0]
+        )
+        for each in (scaled, *rivals)
+    )
+    explained = scaled.exposure @ highest.coefficients[:, 0]
+
+    assert 1 / LARGEST_REPEAT_FACTOR <= factor <= LARGEST_REPEAT_FACTOR
+    assert found >= max(others) - 0.01
+    assert highest.log_likelihood[0] == pytest.approx(found, abs=0.01)
+    assert explained == pytest.approx(len(data.weights), rel=0.01, abs=1e-6)
+
+
+def test_who_buys_more_readily_than_others_adds_nothing_to_the_baseline() -> None:
+    """With a variance of 3, those who have converted do so at least four times as readily."""
+    held, factors = [], []
+    for seed in range(4):
+        events, truth = market(seed, UNEVEN, base=0.003, variance=3.0)
+        data = counted(events)
+        fit = fit_hazard(data, draws=100)
+        truth[BASELINE] = len(data.weights) - sum(truth.values())
+        without = fit_hazard(replace(data, repeat_exposure=None), draws=100)
+        assert fit.held_out["additive"] > without.held_out["additive"]
+        assert without.conversions[0] - fit.conversions[0] > 0.05 * len(data.weights)
+        factors.append(fit.repeat_factor)
+        for channel, low, high in zip(fit.channels, fit.low, fit.high, strict=True):
+            held.append(low <= truth[channel] <= high)
+
+    assert np.mean(held) >= 0.85
+    assert all(3 < factor < 8 for factor in factors)
+
+
+def test_where_all_are_alike_there_is_no_repeat_factor() -> None:
+    factors = []
+    for seed in range(6):
+        events, _ = market(seed, {"a": 0.10, "b": 0.05, "c": 0.0})
+        factors.append(fit_hazard(counted(events), draws=2).repeat_factor)
+
+    assert factors.count(1.0) >= 5
+
+
+def test_std_errors_with_a_repeat_factor_are_those_of_refits() -> None:
+    events, _ = market(1, UNEVEN, base=0.003, variance=3.0)
+    data, _ = merge_ordinals(counted(events))
+    best = maximize_likelihood(data.values, data.exposure, data.weights[:, None])
+    factor, scaled, highest = fit_repeat_factor(data, best.coefficients[:, 0])
+    coefficients = highest.coefficients[:, 0]
+    n = len(data.weights)
+    drawn = np.random.default_rng(0).poisson(size=(n, 300)).astype(float)
+    quick, factors = perturbed_coefficients(scaled, coefficients, drawn, has_repeat_factor=True)
+    refits = []
+    for counts in np.random.default_rng(1).poisson(size=(60, n)).astype(float):
+        again = replace(data, weights=counts)
+        refits.append(fit_repeat_factor(again, coefficients)[0])
+
+    assert factors.mean() == pytest.approx(1.0, abs=0.05)
+    assert (factor * factors).std() == pytest.approx(np.std(refits), rel=0.3)
+    assert np.all(quick >= 0)
+
+
+def test_shares_in_a_conversion_follow_from_coefficients_relative_to_the_factor() -> None:
+    """The warehouse divides conversions by coefficients and heights alone, before and after."""
+    events, _ = market(2, UNEVEN, base=0.003, variance=3.0)
+    data = counted(events)
+    fit = fit_hazard(data, draws=2)
+    channels, owner = channel_of(data.features)
+    parts = data.values.toarray() * fit.coefficients
+    shares = parts / parts.sum(axis=1, keepdims=True)
+    of_channel = [shares[:, owner == place].sum() for place in range(len(channels))]
+
+    assert fit.repeat_factor > 1
+    assert of_channel == pytest.approx(fit.conversions.tolist(), rel=1e-3, abs=0.1)
 
 
 # The log link
@@ -604,6 +731,32 @@ def test_validation_finds_the_log_link_and_its_coefficients() -> None:
     assert fit.conversions.sum() == pytest.approx(len(multiplicative(1).weights))
 
 
+def test_the_log_link_has_a_repeat_factor_of_its_own() -> None:
+    """Every third moment is after the person's first conversion, with three times the hazard."""
+    rng = np.random.default_rng(5)
+    adstock = rng.exponential(0.7, size=30_000) * (rng.random(30_000) < 0.5)
+    is_repeat = np.arange(30_000) % 3 == 0
+    hazard = 0.01 * np.exp(-2 * np.expm1(-adstock)) * np.where(is_repeat, 3.0, 1.0)
+    converted = rng.random(30_000) < -np.expm1(-hazard)
+    rows = np.column_stack([~is_repeat, is_repeat, adstock])
+    data = PersonTime(
+        (
+            Feature(BASELINE, 0, 0.0, True),
+            Feature(BASELINE, 1, 0.0, True),
+            Feature("a", 1, 8.0, False),
+        ),
+        rows.sum(axis=0),
+        sparse.csr_array(rows[converted]),
+        np.ones(int(converted.sum())),
+        PersonTimeSample(sparse.csr_array(rows[::2]), np.full(15_000, 2.0)),
+        repeat_exposure=rows[is_repeat].sum(axis=0),
+    )
+    fit = fit_hazard(data, draws=2)
+
+    assert fit.is_log
+    assert fit.repeat_factor == pytest.approx(3.0, rel=0.2)
+
+
 def test_validation_keeps_the_additive_link_where_effects_add_up() -> None:
     events, _ = market(1, {"a": 0.30, "b": 0.20}, people=6_000)
     # One moment of every person, without the columns that tell first conversions from repeats.
@@ -669,8 +822,20 @@ def test_std_errors_of_the_log_link_are_those_of_new_draws() -> None:
 def tables(data: PersonTime, conversion_type: str = "purchase") -> tuple[pa.Table, pa.Table]:
     exposure = pa.Table.from_pylist(
         [
-            {"conversion_type": conversion_type, **feature._asdict(), "exposure": value}
-            for feature, value in zip(data.features, data.exposure, strict=True)
+            {
+                "conversion_type": conversion_type,
+                **feature._asdict(),
+                "exposure": value,
+                "repeat_exposure": repeated,
+            }
+            for feature, value, repeated in zip(
+                data.features,
+                data.exposure,
+                np.zeros(len(data.features))
+                if data.repeat_exposure is None
+                else data.repeat_exposure,
+                strict=True,
+            )
         ]
     )
     rows, columns = data.values.nonzero()
@@ -709,6 +874,8 @@ def test_tables_are_read_in_any_order() -> None:
     place = [read.features.index(feature) for feature in data.features]
 
     assert read.exposure[place] == pytest.approx(data.exposure)
+    assert read.repeat_exposure is not None
+    assert read.repeat_exposure[place] == pytest.approx(data.repeat_exposure)
     assert read.values[:, place].toarray() == pytest.approx(data.values.toarray())
 
 
@@ -774,7 +941,9 @@ def test_results_are_a_long_table_that_adds_up() -> None:
     assert results.schema == RESULTS
     assert sum(row["value"] for row in kinds["channel_total"]) == pytest.approx(len(data.weights))
     assert len(kinds["coefficient"]) == len(data.features)
-    assert {row["name"]: row["value"] for row in kinds["diagnostic"]}["is_log_link"] == 0
+    diagnostics = {row["name"]: row["value"] for row in kinds["diagnostic"]}
+    assert diagnostics["is_log_link"] == 0
+    assert diagnostics["repeat_factor"] > 0
 
 
 def test_nothing_gives_nothing() -> None:
@@ -809,6 +978,9 @@ def test_a_moment_that_is_not_at_risk_is_an_error() -> None:
         ("weights", np.array([np.nan]), "weights must be finite and at least 0"),
         ("values", sparse.csr_array([[-1.0]]), "feature of a conversion must be finite"),
         ("exposure", np.array([1.0, 2.0]), "do not fit together"),
+        ("repeat_exposure", np.array([1.5]), "must be a part of the exposure"),
+        ("repeat_exposure", np.array([np.nan]), "must be a part of the exposure"),
+        ("repeat_exposure", np.array([0.5, 0.5]), "must be a part of the exposure"),
     ],
 )
 def test_wrong_numbers_are_errors(field: str, value: object, message: str) -> None:

@@ -88,20 +88,28 @@ def test_exposure_is_that_of_each_touch_and_person(
         + [day for days in conversions.values() for of_person in days.values() for day in of_person]
     )
     expected: defaultdict[tuple[str, str, int, float], float] = defaultdict(float)
+    expected_after_first: defaultdict[tuple[str, str, int, float], float] = defaultdict(float)
     for kind, of_kind in conversions.items():
         uses_up = "since_last" in settings or kind == "signup"
-        for cell, exposure in exposures(
+        for cell, exposure, after_first in exposures(
             touches, of_kind, float(ceil(last)), lookback, uses_up, kind == "purchase"
         ):
             expected[(kind, *cell)] += exposure
-    found = {
-        tuple(cell): exposure
-        for *cell, exposure in built.rows(
-            "select conversion_type, channel, ordinal, decay_days, exposure "
-            "from intermediate.int_hazard_exposure where exposure > 0"
-        )
-    }
+            expected_after_first[(kind, *cell)] += after_first
+    rows = built.rows(
+        "select conversion_type, channel, ordinal, decay_days, exposure, repeat_exposure "
+        "from intermediate.int_hazard_exposure where exposure > 0"
+    )
+    found = {tuple(cell): exposure for *cell, exposure, _ in rows}
+    found_after_first = {tuple(cell): after_first for *cell, _, after_first in rows}
     assert found == pytest.approx({cell: days for cell, days in expected.items() if days > 0})
+    assert found_after_first == pytest.approx(
+        {cell: expected_after_first[cell] for cell in found}, abs=1e-9
+    )
+    assert all(
+        (days > 0) == (kind == "purchase" and ordinal > 0)
+        for (kind, _, ordinal, _), days in found_after_first.items()
+    )
     assert {
         ordinal for kind, name, ordinal, _ in found if (kind, name) == ("signup", "(baseline)")
     } == {0}
@@ -114,8 +122,11 @@ def exposures(
     lookback: float,
     uses_up: bool,
     is_repeated: bool,
-) -> Iterator[tuple[tuple[str, int, float], float]]:
-    """Give what each touch and each person adds to which feature, in person-days."""
+) -> Iterator[tuple[tuple[str, int, float], float, float]]:
+    """Give what each touch and each person adds to which feature, in person-days.
+
+    All of it first, then the part after the person's first conversion.
+    """
     so_far: Counter[tuple[int, str]] = Counter()
     entered: dict[int, float] = {}
     for person, channel, day in sorted(touches, key=lambda touch: touch[2]):
@@ -125,13 +136,16 @@ def exposures(
         stop = min(end, day + lookback, next_conversion if uses_up else end)
         if not is_repeated and any(at <= day for at in conversions[person]):
             continue
+        first = min(conversions[person], default=end)
+        since = min(max(first, day), stop) if is_repeated else stop
         for decay in DECAYS:
             yield (
                 (channel, min(so_far[person, channel], 3), float(decay)),
                 decay * (1 - exp(-(stop - day) / decay)),
+                decay * (exp(-(since - day) / decay) - exp(-(stop - day) / decay)),
             )
     for person, begins in entered.items():
         first = max(min(conversions[person], default=end), begins)
-        yield ("(baseline)", 0, 0.0), first - begins
+        yield ("(baseline)", 0, 0.0), first - begins, 0.0
         if is_repeated:
-            yield ("(baseline)", 1, 0.0), end - first
+            yield ("(baseline)", 1, 0.0), end - first, end - first

@@ -1,8 +1,14 @@
--- grain: one row per conversion type, channel, ordinal and decay. exposure, in person-days of the
--- reporting period, is additive.
+-- grain: one row per conversion type, channel, ordinal and decay. exposure and repeat_exposure, in
+-- person-days of the reporting period, are additive.
 with impulses as (
 
     select * from {{ ref('int_hazard_impulses') }}
+
+),
+
+repeat_exposure as (
+
+    select * from {{ ref('int_hazard_repeat_exposure') }}
 
 ),
 
@@ -89,11 +95,24 @@ final as (
         or aggregated.decay_days = {{ decay.days }}
         {%- endfor %}
         or coalesce(channels.channel_group = 'Direct', false) as is_baseline,
-        -- Differences of large sums may miss 0 by a rounding error.
-        greatest(aggregated.exposure, 0) as exposure
+        -- Differences of large sums may miss 0, or the part that is the whole, by a rounding error.
+        greatest(aggregated.exposure, 0) as exposure,
+        case
+            when aggregated.channel = '(baseline)' and aggregated.ordinal = 0 then 0
+            when aggregated.channel = '(baseline)' then greatest(aggregated.exposure, 0)
+            else least(
+                coalesce(repeat_exposure.repeat_exposure, 0), greatest(aggregated.exposure, 0)
+            )
+        end as repeat_exposure
     from aggregated
     left join channels
         on aggregated.channel = channels.channel
+    left join repeat_exposure
+        on
+            aggregated.conversion_type = repeat_exposure.conversion_type
+            and aggregated.channel = repeat_exposure.channel
+            and aggregated.ordinal = repeat_exposure.ordinal
+            and aggregated.decay_days = repeat_exposure.decay_days
 
 )
 

@@ -205,6 +205,13 @@ diagnosed as (
         case diagnostic
             when 'is_log_link'
                 then case when diagnostic_value = 1 then 'log link' else 'additive link' end
+            when 'repeat_factor'
+                then
+                    case
+                        when diagnostic_value = 1 then 'touches count alike'
+                        when diagnostic_value > 1 then 'touches bring about more'
+                        else 'touches bring about less'
+                    end || ' after a first conversion'
         end as detail
     from hazard_diagnostics
     union all
