@@ -4,7 +4,11 @@
   sixty days too little is seen within a short lookback: it would take the place of effects.
 -#}
 {% macro hazard_decays() %}
-    {% set decays = [{'days': 2, 'is_interest': false}, {'days': 8, 'is_interest': false}] %}
+    {% set decays = [
+        {'days': 2, 'is_interest': false},
+        {'days': 4, 'is_interest': false},
+        {'days': 8, 'is_interest': false}
+    ] %}
     {% set interest = [{'days': 60, 'is_interest': true}] %}
     {{ return(decays if lookback_days() and lookback_days() | float < 30 else decays + interest) }}
 {% endmacro %}

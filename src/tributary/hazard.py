@@ -49,8 +49,11 @@ IntArray = npt.NDArray[np.int64]
 BASELINE = "(baseline)"
 """Name of the channel that holds what no channel caused."""
 
-EFFECT_DECAY_DAYS = (2.0, 8.0)
-"""Mean lives, in days, of what a touch causes; sums of the two make every shape between."""
+EFFECT_DECAY_DAYS = (2.0, 4.0, 8.0)
+"""Mean lives, in days, of what a touch causes; sums of them make every shape between."""
+
+LOG_DECAY_DAYS = (2.0, 8.0)
+"""Those of the log link, whose effects differ by factors, so that a third tells nothing more."""
 
 STD_ERROR_FACTOR = 1.1
 """Widens standard errors: refits from the same features are a little too much alike."""
@@ -1094,7 +1097,7 @@ class _LogLink:
         # to the intercepts: it would take the place of lasting effects.
         keys = [
             (feature.channel, feature.decay_days)
-            if feature.decay_days in EFFECT_DECAY_DAYS
+            if feature.decay_days in LOG_DECAY_DAYS
             else (feature.channel, float(-feature.ordinal))
             if feature.channel == BASELINE and feature.ordinal > 0
             else None

@@ -26,7 +26,7 @@
         {'holds': {
             'expression':
                 "case when channel = '(baseline)' then weight >= 1 else left_2 >= 0 and "
-                ~ 'left_8 >= 0 and left_60 >= 0 end'
+                ~ 'left_4 >= 0 and left_8 >= 0 and left_60 >= 0 end'
         }},
     ],
     'int_hazard_points': [
@@ -37,7 +37,7 @@
         {'holds': {
             'expression':
                 "case when channel = '(baseline)' then weight > 0 else left_2 >= 0 and "
-                ~ 'left_8 >= 0 and left_60 >= 0 end'
+                ~ 'left_4 >= 0 and left_8 >= 0 and left_60 >= 0 end'
         }},
     ],
     'int_hazard_coefficients': [

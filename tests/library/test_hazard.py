@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.optimize import nnls
 
 from person_time import INTEREST_DECAY_DAYS, count_person_time
 from tributary import hazard
@@ -227,6 +228,16 @@ def test_recovers_what_each_channel_brought_about() -> None:
     assert credited["c"] < 0.02 * sum(truth.values())
 
 
+def test_sums_of_the_decays_make_every_shape_between_them() -> None:
+    """Of an effect whose mean life lies between two of them, a twentieth goes astray."""
+    days = np.linspace(0, 60, 6_001)
+    decays = np.exp(-days[:, None] / np.array(EFFECT_DECAY_DAYS))
+    for mean_life in np.linspace(min(EFFECT_DECAY_DAYS), max(EFFECT_DECAY_DAYS), 25):
+        effect = np.exp(-days / mean_life)
+        amounts, _ = nnls(decays, effect)
+        assert np.abs(decays @ amounts - effect).sum() < 0.055 * effect.sum()
+
+
 def test_likelihood_never_falls(small_market: tuple[PersonTime, dict[str, int]]) -> None:
     data, _ = small_market
     maximum = maximize_likelihood(
@@ -417,7 +428,7 @@ def test_merging_ordinals_adds_them_up(small_market: tuple[PersonTime, dict[str,
     data, _ = small_market
     merged, into = merge_ordinals(data)
 
-    assert len(merged.features) == 3 * 3 + 2
+    assert len(merged.features) == 3 * 4 + 2
     assert merged.exposure.sum() == pytest.approx(data.exposure.sum())
     assert merged.values.sum() == pytest.approx(data.values.sum())
     assert [merged.features[i][0] for i in into] == [f.channel for f in data.features]
@@ -466,7 +477,7 @@ def test_fits_without_a_fold_do_not_depend_on_where_they_begin(
     elsewhere = rng.random(len(data.features)) / data.exposure
     elsewhere[rng.permutation(len(elsewhere))[:5]] = 0.0
 
-    assert held_out_log_likelihood(data, elsewhere) == pytest.approx(held_out(data), abs=1e-4)
+    assert held_out_log_likelihood(data, elsewhere) == pytest.approx(held_out(data), abs=3e-4)
 
 
 def test_std_errors_are_those_of_refits(small_market: tuple[PersonTime, dict[str, int]]) -> None:

@@ -13,7 +13,7 @@ from .conftest import run_dbt, write_csv
 
 FIRST_DAY = datetime(2024, 1, 1)
 DAYS = 40.0
-DECAYS = (2, 8, 60)
+DECAYS = (2, 4, 8, 60)
 PEOPLE = 60
 Days = dict[int, list[float]]
 """Of each person, when something happened: days since the first."""
