@@ -1142,10 +1142,13 @@ class _LogLink:
     ) -> LogFit:
         return fit_log_link(self.design, weights, self.point_design, point_weights, start)
 
-    def _shares(self, coefficients: FloatArray, equal_shares: FloatArray) -> FloatArray:
+    def _shares(
+        self, coefficients: FloatArray, equal_shares: FloatArray, is_signed: bool = False
+    ) -> FloatArray:
         """Shapley value of each channel in each conversion, then the same without the baseline.
 
-        Shape (n, 2 x channels), the baseline first in both halves.
+        Shape (n, 2 x channels), the baseline first in both halves. Signed, a channel whose factor
+        is below 1 has a share below 0 in the first half.
         """
         channels = len(channel_of(self.data.features)[0])
         into = np.zeros((len(coefficients), channels))
@@ -1154,7 +1157,9 @@ class _LogLink:
         shares = shapley_shares(self.design @ into)
         caused = shares.sum(axis=1, keepdims=True)
         of_touches = np.divide(shares, caused, out=equal_shares.copy(), where=caused > 1e-9)
-        shares[:, 0] = 1 - caused[:, 0]
+        if is_signed:
+            shares = shapley_shares(self.design @ into, is_signed=True)
+        shares[:, 0] = 1 - shares.sum(axis=1)
         return np.hstack([shares, of_touches])
 
     def fit(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -1162,19 +1167,23 @@ class _LogLink:
 
         A conversion's influence is its own credit and what it does to the coefficients (delta
         method), added up per person; the sample of person-time adds its own. Conversions and errors
-        have shape (2, channels): with the baseline, and shared among touches alone.
+        have shape (2, channels): with the baseline, and shared among touches alone. A channel that
+        makes conversions rarer has none, but chance may have made it so: its error is that of its
+        share below 0.
         """
         weights = self.data.weights
         fit = self._maximum(weights, self.point_weights)
         equal_shares = _equal_shares(self.data)
         shares = self._shares(fit.coefficients, equal_shares)
+        signed = self._shares(fit.coefficients, equal_shares, is_signed=True)
         slopes = np.zeros((len(fit.coefficients), shares.shape[1]))
         for index in range(len(fit.coefficients)):
             moved = fit.coefficients.copy()
             moved[index] += 1e-4
-            slopes[index] = weights @ (self._shares(moved, equal_shares) - shares) / 1e-4
+            moved_shares = self._shares(moved, equal_shares, is_signed=True)
+            slopes[index] = weights @ (moved_shares - signed) / 1e-4
         response = np.linalg.solve(fit.information, slopes)
-        influence = self.data.of_persons(weights[:, None] * (shares + self.design @ response))
+        influence = self.data.of_persons(weights[:, None] * (signed + self.design @ response))
         expected = self.point_weights * np.exp(self.point_design @ fit.coefficients)
         of_points = expected[:, None] * (self.point_design @ response)
         std_error = np.sqrt((influence**2).sum(axis=0) + (of_points**2).sum(axis=0))

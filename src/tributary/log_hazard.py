@@ -149,7 +149,7 @@ def fit_log_link(
     return LogFit(coefficients, information)
 
 
-def shapley_shares(log_factors: FloatArray) -> FloatArray:
+def shapley_shares(log_factors: FloatArray, is_signed: bool = False) -> FloatArray:
     """Share of each channel in a hazard that is a product of factors.
 
     Parameters
@@ -157,15 +157,17 @@ def shapley_shares(log_factors: FloatArray) -> FloatArray:
     log_factors
         Shape (n, channels): logarithm of each channel's factor, 0 for an absent channel. Channels
         whose factor is below 1 count as absent: nobody is paid for conversions that did not happen.
+    is_signed
+        Whether they count as what they are all the same, with a share below 0.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n, channels), at least 0: Shapley value of the channel in the game v(S) = product of
-        the factors in S, divided by the whole product. Each row adds up to 1 - 1 / product; the
-        rest is the baseline.
+        Shape (n, channels), at least 0 unless signed: Shapley value of the channel in the game
+        v(S) = product of the factors in S, divided by the whole product. Each row adds up to
+        1 - 1 / product; the rest is the baseline.
     """
-    log_factors = np.clip(log_factors, 0.0, MAX_LOG_HAZARD)
+    log_factors = np.clip(log_factors, -MAX_LOG_HAZARD if is_signed else 0.0, MAX_LOG_HAZARD)
     gain = np.expm1(log_factors)
     total = log_factors.sum(axis=1, keepdims=True)
     nodes, node_weights = np.polynomial.legendre.leggauss(NODES)

@@ -827,6 +827,42 @@ def test_std_errors_of_the_log_link_are_those_of_new_draws() -> None:
     assert errors / STD_ERROR_FACTOR == pytest.approx(spread, rel=0.6)
 
 
+def test_a_channel_without_effect_under_the_log_link_has_an_error_all_the_same() -> None:
+    """Whether chance puts it above 0 or below: below, it is 0 and its interval begins there."""
+    rng = np.random.default_rng(3)
+    errors, totals = [], []
+    for seed in range(12):
+        data = multiplicative(seed)
+        assert data.points is not None
+        idle = Feature("idle", 1, 8.0, False)
+        touches, of_points = (
+            np.where(rng.random((n, 1)) < 0.5, rng.exponential(0.7, (n, 1)), 0.0)
+            for n in (len(data.weights), len(data.points.weights))
+        )
+        fit = fit_hazard(
+            PersonTime(
+                (*data.features, idle),
+                np.append(data.exposure, 4 * of_points.sum()),
+                sparse.csr_array(sparse.hstack([data.values, touches])),
+                data.weights,
+                PersonTimeSample(
+                    sparse.csr_array(sparse.hstack([data.points.values, of_points])),
+                    data.points.weights,
+                ),
+            ),
+            draws=2,
+        )
+        assert fit.is_log
+        place = fit.channels.index("idle")
+        totals.append(fit.conversions[place])
+        errors.append(fit.std_error[place])
+
+    assert sum(total < 1 for total in totals) >= 3
+    # Half of the totals are 0: their spread is that of a normal number cut off there.
+    assert np.min(errors) > 0.5 * np.max(errors)
+    assert np.std(totals) < np.mean(errors) < 5 * np.std(totals)
+
+
 # Tables
 
 

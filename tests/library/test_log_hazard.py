@@ -45,6 +45,13 @@ def test_an_absent_channel_and_one_that_harms_have_no_share() -> None:
     assert shapley_shares(np.array([[0.0, -1.0, np.log(2)]]))[0] == pytest.approx([0, 0, 0.5])
 
 
+def test_a_channel_that_harms_has_a_share_below_0_where_shares_are_signed() -> None:
+    log_factors = np.log([[2.0, 0.5]])
+    # v = 1 alone, 2 with the first, 1/2 with the second, 1 with both.
+    assert shapley_shares(log_factors, is_signed=True)[0] == pytest.approx([0.75, -0.75])
+    assert shapley_shares(log_factors)[0] == pytest.approx([0.5, 0.0])
+
+
 def test_adstock_saturates_and_ordinals_add_up() -> None:
     values = sparse.csr_array(np.array([[1.0, 0.5, 7.0], [0.0, 0.0, 0.0]]))
 
