@@ -616,7 +616,7 @@ class Replay:
             ("int_conversions", "person_key", "person_id"),
         ):
             self.connection.execute(
-                f"update intermediate.{table} set {key} = hash(source, {id_column}) >> 1"
+                f"update intermediate.{table} set {key} = hash(source::varchar, {id_column}) >> 1"
             )
 
     def change(self, what: str, number: int) -> None:

@@ -40,8 +40,8 @@ counted as (
 final as (
 
     select
-        counted.source,
-        counted.channel,
+        daily_spend.source,
+        daily_spend.channel,
         counted.touch_date,
         cast(daily_spend.spend as double) / counted.touchpoints as cost
     from counted

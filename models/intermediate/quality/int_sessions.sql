@@ -2,7 +2,8 @@
 {{ config(materialized='view') }}
 
 {{ usable_rows('sessions', [
-    'source', 'session_key', 'session_id', 'user_id', 'traffic_source', 'medium', 'campaign',
-    'referrer', 'landing_page', 'started_at', 'channel', 'holder_engagement', 'closer_engagement',
-    'impression_interaction', 'traffic', 'is_anonymous', 'delivery_key', 'is_repeated'
+    'cast(source as varchar) as source', 'session_key', 'session_id', 'user_id', 'traffic_source',
+    'medium', 'campaign', 'referrer', 'landing_page', 'started_at', 'channel', 'holder_engagement',
+    'closer_engagement', 'impression_interaction', 'traffic', 'is_anonymous', 'delivery_key',
+    'is_repeated'
 ]) }}

@@ -65,7 +65,7 @@ checked as (
 final as (
 
     select
-        source,
+        {{ stored_source('source') }},
         delivery_key,
         rejection_reason,
         case when rejection_reason is null then {{ row_key('source', 'session_id') }} end
