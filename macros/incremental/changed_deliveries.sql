@@ -3,11 +3,15 @@
   incremental model of the strategy changed_deliveries; docs/incremental.md says how it works.
 -#}
 
+{#- Names of files are not forgotten: until they are read anew, sessions may be of a file that is gone. -#}
 {% macro forget_session_files(source) %}
     {% do run_query(
         "create or replace table raw_" ~ source ~ ".session_files (loaded_from varchar,"
         ~ " bytes bigint, modified_at timestamptz, is_settled boolean, columns_read varchar,"
         ~ " delivery_key bigint, is_kept boolean)"
+    ) %}
+    {% do run_query(
+        "create table if not exists raw_" ~ source ~ ".session_file_names (loaded_from varchar)"
     ) %}
 {% endmacro %}
 
@@ -26,6 +30,10 @@
         ~ " last_modified < now() - interval 2 second, "
         ~ sql_text(local_md5(columns_of(files.relation) | string)) ~ ", null, false"
         ~ " from read_blob([" ~ literals | join(', ') ~ "])"
+    ) %}
+    {% do run_query(
+        "insert into raw_" ~ source ~ ".session_file_names select loaded_from from raw_" ~ source
+        ~ ".session_files except select loaded_from from raw_" ~ source ~ ".session_file_names"
     ) %}
 {% endmacro %}
 
@@ -58,6 +66,21 @@
     {{ deliveries | join('\n    union all\n    ') }}
 {% endmacro %}
 
+{#- The names of all files that sessions have ever been read from. -#}
+{% macro names_of_session_files() %}
+    {%- for source in sources_with_session_files() %}
+    select '{{ source }}' as source, loaded_from from raw_{{ source }}.session_file_names
+    union all
+    {%- endfor %}
+    select cast(null as varchar) as source, cast(null as varchar) as loaded_from where false
+{%- endmacro %}
+
+{#- Joins the name of the file that each of some checked sessions is of. -#}
+{% macro join_session_files(sessions) -%}
+    left join {{ ref('int_session_files') }} as session_files
+        on {{ sessions }}.file_key = session_files.file_key
+{%- endmacro %}
+
 {#- What loaded seeds say of sessions: dbt run goes on with those that were loaded before. -#}
 {% macro seeds_of_deliveries() %}
     {{ return([
@@ -84,7 +107,9 @@
 -#}
 {% macro decide_deliveries() %}
     {% set seeds = seeds_of_deliveries() %}
-    {% set read_with = ['erased_keys', 'int_erased_hashes', 'int_delivered_keys', 'int_sessions_unioned'] %}
+    {% set read_with = [
+        'erased_keys', 'int_erased_hashes', 'int_delivered_keys', 'int_session_files', 'int_sessions_unioned'
+    ] %}
     {% set sources = sources_with_session_files() if flags.WHICH in ['build', 'run'] else [] %}
     {% for source in sources %}
         {% do read_with.append('stg_' ~ source ~ '__sessions') %}
@@ -102,7 +127,7 @@
         {% set built = adapter.get_relation(
             database=this.database, schema=this.schema, identifier=this.identifier
         ) %}
-        {% if built and 'delivery_key' in (
+        {% if built and 'file_key' in (
             adapter.get_columns_in_relation(built) | map(attribute='name')
         ) %}
             {% for source in sources %}
@@ -176,6 +201,7 @@
             on
                 built.source = refusals.source
                 and built.session_id = refusals.session_id
+        {{ join_session_files('built') }}
         where {{ delivered_when() }} <= refusals.refused_until
         union all
         select built.delivery_key

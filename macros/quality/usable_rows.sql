@@ -50,6 +50,7 @@ ranked as (
             {% for column, own in looked_up_by.items() -%}
             delivered.{{ own }} = repeated_keys.{{ column }}{{ ' and ' if not loop.last }}
             {%- endfor %}
+    {{ join_session_files('delivered') if entity == 'sessions' }}
     where delivered.rejection_reason is null
 
 ),

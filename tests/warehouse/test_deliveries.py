@@ -298,3 +298,18 @@ def test_files_are_read_again_where_they_or_their_verdict_have_changed(tmp_path:
         ("s-old", None, True, None),
         ("s-plain", "read before", True, None),
     ]
+
+
+def test_a_file_that_is_gone_decides_until_its_sessions_are(tmp_path: Path) -> None:
+    deliveries = Deliveries(tmp_path / "input", np.random.default_rng(1))
+    for name, day in (("early", "2024-01-01"), ("late", "2024-01-02")):
+        deliveries.files[name] = [["s", name, day, "Email", "", "", ""]]
+        deliveries.write(name)
+    of_which_file = "select user_id from intermediate.int_sessions"
+    assert build(tmp_path, selected="+int_sessions").rows(of_which_file) == [("late",)]
+
+    # Landing notes that it is gone; the sessions are still those of both files.
+    deliveries.files.pop("late")
+    (tmp_path / "input/sessions_late.csv").unlink()
+    assert run(tmp_path, "", "int_currency_rates").rows(of_which_file) == [("late",)]
+    assert run(tmp_path, "", "+int_sessions").rows(of_which_file) == [("early",)]

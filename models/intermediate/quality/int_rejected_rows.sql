@@ -56,6 +56,7 @@ ranked_{{ entity }} as (
             delivered.source = repeated_keys.source
             and delivered.{{ columns.key }} = repeated_keys.entity_key
             and repeated_keys.entity = '{{ entity }}'
+    {{ join_session_files('delivered') if entity == 'sessions' }}
     where delivered.rejection_reason is null
 
 ),

@@ -17,16 +17,38 @@ deliveries as (
 
 ),
 
+session_files as (
+
+    select * from {{ ref('int_session_files') }}
+
+),
+
+delivered_files as (
+
+    select
+        deliveries.source,
+        deliveries.loaded_from,
+        deliveries.delivery_key,
+        session_files.file_key
+    from deliveries
+    left join session_files
+        on
+            deliveries.source = session_files.source
+            and deliveries.loaded_from = session_files.loaded_from
+
+),
+
 delivered_sessions as (
 
     select
         sessions.*,
-        deliveries.delivery_key
+        delivered_files.delivery_key,
+        delivered_files.file_key
     from sessions
-    left join deliveries
+    left join delivered_files
         on
-            sessions.source = deliveries.source
-            and sessions.loaded_from = deliveries.loaded_from
+            sessions.source = delivered_files.source
+            and sessions.loaded_from = delivered_files.loaded_from
 
 ),
 
@@ -48,7 +70,7 @@ checked as (
         impression_interaction,
         {{ unless_anonymous('raw_row') }},
         loaded_at,
-        loaded_from,
+        file_key,
         {{ is_anonymous() }} as is_anonymous,
         {{ traffic('session', [
             'channel', 'traffic_source', 'medium', 'campaign', 'referrer', 'landing_page'
@@ -70,7 +92,7 @@ final as (
         rejection_reason,
         case when rejection_reason is null then {{ row_key('source', 'session_id') }} end
             as session_key,
-        {%- for column in ['session_id', 'traffic', 'is_anonymous', 'loaded_at', 'loaded_from']
+        {%- for column in ['session_id', 'traffic', 'is_anonymous', 'loaded_at', 'file_key']
             + entities().sessions.content %}
         {{ if_kept(column) }},
         {%- endfor %}
