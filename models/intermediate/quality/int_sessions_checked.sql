@@ -5,6 +5,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='changed_deliveries',
+    meta={'fsst_columns': ['session_id', 'user_id']},
     post_hook='{{ forget_changed_deliveries() }}'
 ) }}
 {%- do decide_deliveries() %}
