@@ -3,7 +3,7 @@
   incremental model of the strategy changed_deliveries; docs/incremental.md says how it works.
 -#}
 
-{#- Names of files are not forgotten: until they are read anew, sessions may be of a file that is gone. -#}
+{#- Names of files are not forgotten: until the next build, sessions may be of a file that is gone. -#}
 {% macro forget_session_files(source) %}
     {% do run_query(
         "create or replace table raw_" ~ source ~ ".session_files (loaded_from varchar,"
@@ -108,7 +108,8 @@
 {% macro decide_deliveries() %}
     {% set seeds = seeds_of_deliveries() %}
     {% set read_with = [
-        'erased_keys', 'int_erased_hashes', 'int_delivered_keys', 'int_session_files', 'int_sessions_unioned'
+        'erased_keys', 'int_erased_hashes', 'int_delivered_keys', 'int_session_files',
+        'int_sessions_unioned'
     ] %}
     {% set sources = sources_with_session_files() if flags.WHICH in ['build', 'run'] else [] %}
     {% for source in sources %}
