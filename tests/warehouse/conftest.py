@@ -65,6 +65,21 @@ class DbtServer:
 _SERVER = DbtServer()
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """Give what dbt is to know of a folder that everything it writes is in."""
+    inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
+    return {
+        **inherited,
+        "TRIBUTARY_WAREHOUSE": str(folder / "tributary.duckdb"),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+        "DBT_VERSION_CHECK": "false",
+        # dbt's own account of a run takes longer than the run of a few models; few tests read it.
+        "DBT_WRITE_JSON": "false",
+        "TRIBUTARY_HASH_KEY": HASH_KEY,
+    }
+
+
 def run_dbt(
     folder: Path,
     *arguments: str,
@@ -74,18 +89,7 @@ def run_dbt(
 ) -> Build:
     """Run dbt in the root of a project with everything it writes in `folder`."""
     warehouse = folder / "tributary.duckdb"
-    inherited = {name: value for name, value in os.environ.items() if "TRIBUTARY" not in name}
-    environment = {
-        **inherited,
-        "TRIBUTARY_WAREHOUSE": str(warehouse),
-        "DBT_TARGET_PATH": str(folder / "target"),
-        "DBT_LOG_PATH": str(folder / "logs"),
-        "DBT_VERSION_CHECK": "false",
-        # dbt's own account of a run takes longer than the run of a few models; few tests read it.
-        "DBT_WRITE_JSON": "false",
-        "TRIBUTARY_HASH_KEY": HASH_KEY,
-        **(environment or {}),
-    }
+    environment = {**environment_of(folder), **(environment or {})}
     if project == PROJECT:
         log = folder / "output.log"
         status = _SERVER.run(
