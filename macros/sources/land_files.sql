@@ -461,9 +461,16 @@
         {% do check_compression(source, file) %}
         {% set form = csv_form(source, file) %}
         {% set lines = csv_line_check(file, form) %}
-        {% if not lines.are_plain %}
+        {% if not lines.are_plain and lines.end_in_return %}
+            {{ exceptions.raise_compiler_error(
+                "Source " ~ source ~ ": " ~ file ~ " ends in a carriage return alone, where its other"
+                ~ " lines end in a line feed. Such a file is read only where each line is a row: some"
+                ~ " values of this one have line breaks or quotes within, or some lines more values than"
+                ~ " the header. Take the carriage return away."
+            ) }}
+        {% elif not lines.are_plain %}
             {% do quarantine_malformed_lines(source, entity, file, form) %}
-        {% elif not lines.end_alike %}
+        {% elif lines.end_in_return or not lines.end_alike %}
             {% do form.update({'options': form.options ~ ", strict_mode = false, new_line = '\\n'"}) %}
         {% endif %}
         {% do relations.update({file: csv_reader(file_literal(file), form, form.padding)}) %}
@@ -587,15 +594,16 @@
   Two things about the lines of a CSV file. Are they plain: is each a row by itself, well formed and
   with no more values than the header? Then nothing malformed has to be looked for. (A regular expression
   counts to 1000.) And do all end alike? Where files of two systems were put together, some have a
-  carriage return before the line feed, or one alone. Such a file is taken only by a reader that is not
-  strict, which is slower and would not notice what is malformed.
+  carriage return before the line feed, or one alone, perhaps at the very end (end_in_return). Such a file
+  is taken only by a reader that is not strict, which is slower and would not notice what is malformed.
   Told to break at line feeds, the reader of lines shows each carriage return as one more line, without
   text; told to break at both, it does not, and after one that stands alone it loses a letter. One thread
   sees all lines of such a file, several do not.
 -#}
 {% macro csv_line_check(file, form) %}
+    {% set end_in_return = query_column("select ends_in_carriage_return(" ~ sql_text(file) ~ ")")[0] %}
     {% if form.column_count > 1000 %}
-        {{ return({'are_plain': false}) }}
+        {{ return({'are_plain': false, 'end_in_return': end_in_return}) }}
     {% endif %}
     {% set separator = '[' ~ form.separator ~ ']' %}
     {% set value = '(?:"(?:[^"]|"")*"|[^"' ~ form.separator ~ ']*)' %}
@@ -608,11 +616,13 @@
         ~ " bool_and(regexp_full_match(line, " ~ sql_text(row) ~ ")) as are_plain from " ~ csv_lines(
             file, "new_line = '\\n', parallel = false, store_rejects = true, rejects_limit = 0"
         ) ~ ") select at_feeds.are_plain, at_feeds.letters = at_both.letters"
-        ~ " and at_feeds.lines in (at_both.lines, 2 * at_both.lines) from at_both, at_feeds"
+        ~ " and at_feeds.lines in (at_both.lines, 2 * at_both.lines),"
+        ~ " at_feeds.lines = at_both.lines from at_both, at_feeds"
     )[0] %}
     {{ return({
         'are_plain': check[0] and not query_column("select 1 from reject_errors limit 1"),
-        'end_alike': check[1]
+        'end_alike': check[1],
+        'end_in_return': end_in_return and check[2]
     }) }}
 {% endmacro %}
 

@@ -1,6 +1,7 @@
 """Functions for DuckDB's SQL; dbt-duckdb adds them because profiles.yml names this module."""
 
 import gzip
+import os
 import zlib
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,26 @@ def gzip_fault(path: str) -> str | None:
     return None
 
 
+def ends_in_carriage_return(path: str) -> bool:
+    """Tell whether the last byte of a file, which may be compressed, is a carriage return.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read at all.
+    """
+    last = b""
+    if path.endswith(".gz"):
+        with gzip.open(Path(path)) as compressed:
+            while chunk := compressed.read(_CHUNK):
+                last = chunk[-1:]
+    else:
+        with Path(path).open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+            last = file.read()
+    return last == b"\r"
+
+
 @cache
 def statement_fault(statement: str) -> str | None:
     """Say why a statement cannot be run, in DuckDB's words, or None where it can.
@@ -58,4 +79,5 @@ class Plugin(BasePlugin):
         """Add the functions to a database that was opened."""
         # A file may change between two calls.
         conn.create_function("gzip_fault", gzip_fault, null_handling="special", side_effects=True)
+        conn.create_function("ends_in_carriage_return", ends_in_carriage_return, side_effects=True)
         conn.create_function("statement_fault", statement_fault, null_handling="special")

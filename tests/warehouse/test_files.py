@@ -127,6 +127,34 @@ def test_a_carriage_return_alone_ends_a_line_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(
+    done="a carriage return at the very end of a file whose lines end in line feeds",
+    expected="it is nothing; a file with line breaks in values is named, and what to do",
+)
+@pytest.mark.parametrize("ending", [b"\n\r", b"\r"])
+def test_a_carriage_return_at_the_very_end_is_nothing(tmp_path: Path, ending: bytes) -> None:
+    files = tmp_path / "input"
+    files.mkdir()
+    rows = b"100,2024-01-01,ad\n250,2024-01-02"
+    (files / "spend_1.csv").write_bytes(b"spend,date,channel\n" + rows + b",ad" + ending)
+    (files / "spend_2.csv.gz").write_bytes(
+        gzip.compress(b"spend,date,channel\n" + rows + b",more" + ending)
+    )
+    assert stage(tmp_path, files).rows(SPEND) == [
+        ("2024-01-01", "ad", 100), ("2024-01-01", "ad", 100),
+        ("2024-01-02", "ad", 250), ("2024-01-02", "more", 250),
+    ]  # fmt: skip
+
+    (files / "spend_1.csv").write_bytes(b"spend,date,channel\n" + rows + b',"two\nlines"' + ending)
+    built = run_dbt(
+        tmp_path,
+        *("run", "--select", "stg_files__spend"),
+        variables=f"{{sources: [files], files_path: '{files}'}}",
+    )
+    assert built.status != 0
+    assert f"{files / 'spend_1.csv'} ends in a carriage return alone" in built.output
+
+
+@pytest.mark.fault(
     done="two exports that name one column differently",
     expected="both are read",
 )
