@@ -233,11 +233,11 @@
             {% if source != 'demo' and entity in ['calls', 'customers', 'identity_links'] %}
                 {% do check_hash_key(source, entity) %}
             {% endif %}
-            {% set columns = [] %}
+            {% set columns = {} %}
             {% for file in files.names %}
                 {% set found = files.get('columns', {}).get(file) or columns_of(files.relations[file]) %}
                 {% do check_columns(source, found, contract.columns, file) %}
-                {% do columns.append(found) %}
+                {% do columns.update({file: found}) %}
             {% endfor %}
             {% do land_entity(
                 source, entity, files.relation, contract.columns, files.names | join(', '), columns

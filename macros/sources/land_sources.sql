@@ -103,21 +103,22 @@
   the contract to {kind: text | texts | time | number | file, required: bool} and, where it has other
   names, also: [...]; `unless` names columns that make up for a missing one. Columns that the input
   lacks are null when optional and an error when required; columns beyond the contract are named
-  once. `parts` are the columns of each part of the input, such as a file: parts may use different names.
+  once. `parts` are the columns of each file by its name: files may use different names, and in each of them
+  the first one counts, whatever the others have.
 -#}
-{% macro land_entity(source, entity, relation, columns, origin, parts=[]) %}
+{% macro land_entity(source, entity, relation, columns, origin, parts={}) %}
     {% set found = columns_of(relation) %}
     {% do check_columns(source, found, columns, origin) %}
     {% set selected, used = [], [] %}
     {% for name, rule in columns.items() %}
-        {% set values = [] %}
+        {% set values, files = [], {} %}
         {% set matching = matching_columns(found, name, rule) %}
-        {% if rule.kind not in ['texts', 'file'] %}
-            {% for part in parts %}
-                {% do matching.extend(matching_columns(part, name, rule)) %}
+        {% for part, columns_of_part in parts.items() if rule.kind not in ['texts', 'file'] %}
+            {% for column in matching_columns(columns_of_part, name, rule) %}
+                {% do files.setdefault(column, []).append(sql_text(part)) %}
             {% endfor %}
-        {% endif %}
-        {% set matching = matching | unique | list %}
+        {% endfor %}
+        {% set matching = (matching + files.keys() | list) | unique | list %}
         {% for column in matching %}
             {% do used.append(column) %}
             {% do values.append(landed_column(
@@ -128,9 +129,16 @@
         {% if rule.kind == 'texts' %}
             {% do selected.append('cast([' ~ values | join(', ') ~ '] as varchar[]) as ' ~ name) %}
         {% else %}
+            {% set choices = [] %}
+            {% for column in matching[1:] %}
+                {% do choices.append(
+                    'when ' ~ quoted_name(file_column()) ~ ' in (' ~ files[column] | join(', ')
+                    ~ ') then ' ~ values[loop.index]
+                ) %}
+            {% endfor %}
             {% do selected.append(
-                ('coalesce(' ~ values | join(', ') ~ ')' if values else 'cast(null as varchar)')
-                ~ ' as ' ~ name
+                ('case ' ~ choices | join(' ') ~ ' else ' ~ values[0] ~ ' end' if choices
+                    else values[0] if values else 'cast(null as varchar)') ~ ' as ' ~ name
             ) %}
         {% endif %}
     {% endfor %}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from .conftest import HEADERS, Build, run_dbt, write_csv
+from .conftest import HEADERS, Build, Row, run_dbt, write_csv
 
 
 def stage(folder: Path, files: Path, select: str = "path:models/staging/files") -> Build:
@@ -28,6 +28,7 @@ def stage(folder: Path, files: Path, select: str = "path:models/staging/files") 
     return built
 
 
+REVENUE = "select revenue_id, net from staging.stg_files__revenue order by all"
 SPEND = "select spend_date::varchar, channel, spend from staging.stg_files__spend order by all"
 
 
@@ -164,9 +165,38 @@ def test_files_may_use_different_names_of_a_column(tmp_path: Path) -> None:
     write_csv(files / "revenue_a.csv", f"revenue_id,{columns}", [("r1", "p", "2024-01-01", 10)])
     write_csv(files / "revenue_b.csv", f"id,{columns}", [("r2", "p", "2024-01-01", 20)])
 
-    assert stage(tmp_path, files).rows(
-        "select revenue_id, net from staging.stg_files__revenue order by all"
-    ) == [("r1", 10), ("r2", 20)]
+    assert stage(tmp_path, files).rows(REVENUE) == [("r1", 10), ("r2", 20)]
+
+
+@pytest.mark.fault(
+    done="a file with two accepted names of a column, beside one with the second alone",
+    expected="in each file the first that it has counts, as it does without the other file",
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_of_two_names_of_a_column_in_one_file_the_first_counts_whatever_else_there_is(
+    tmp_path: Path, kind: str
+) -> None:
+    files = tmp_path / "input"
+    columns = ("customer_id", "service_date", "net")
+    # A number of the row is no id of the revenue, also where that is empty.
+    both: list[Row] = [("7", "r1", "p", "2024-01-01", "10"), ("8", None, "p", "2024-01-01", "20")]
+    tables: dict[str, tuple[Row, list[Row]]] = {"both": (("id", "revenue_id", *columns), both)}
+    read = {}
+    for name in ("alone", "beside another"):
+        for file, (header, rows) in tables.items():
+            if kind == "csv":
+                write_csv(files / f"revenue_{file}.csv", ",".join(header), rows)
+            else:
+                table = pa.table(dict(zip(header, zip(*rows, strict=True), strict=True)))
+                files.mkdir(exist_ok=True)
+                pyarrow.parquet.write_table(table, files / f"revenue_{file}.parquet")
+        read[name] = stage(tmp_path, files).rows(REVENUE)
+        tables["[1]"] = (("id", *columns), [("r3", "p", "2024-01-01", "30")])
+
+    named, unnamed = read["alone"]
+    assert named == ("r1", 10)
+    assert unnamed[0].startswith("row-")
+    assert read["beside another"] == [named, ("r3", 30), unnamed]
 
 
 @pytest.mark.fault(
