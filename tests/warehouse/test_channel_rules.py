@@ -329,3 +329,26 @@ def test_rules_that_cannot_be_used_are_named(copied: Path) -> None:
 def test_a_click_id_that_cannot_be_used_is_named(copied: Path) -> None:
     output = _build_traffic(copied, {"click_ids": ["my id,Mine"]})
     assert "The seed click_ids has the parameter 'my id'. Allowed: the name" in output
+
+
+@pytest.mark.fault(
+    done="a seed that lacks a column",
+    expected="the build stops before anything runs; file, column and what is there are named",
+    long=True,
+)
+def test_a_seed_that_lacks_a_column_is_named(copied: Path) -> None:
+    project = _with_rows(copied, {})
+    seed = project / "seeds" / "channel_groups.csv"
+    seed.write_text('\ufeffChannel,"channel_group"\r\nad,Paid\r\n', encoding="utf-8")
+    built = run_dbt(
+        copied,
+        *("build", "--select", "channel_groups", "click_ids"),
+        variables=_input(copied, []),
+        project=project,
+    )
+    assert built.status != 0
+    assert (
+        "seeds/channel_groups.csv has no column is_paid. It has: channel, channel_group. "
+        "Needed: channel, channel_group, is_paid." in " ".join(built.output.split())
+    )
+    assert "OK loaded" not in built.output

@@ -631,6 +631,23 @@ def test_outside_of_a_project_there_is_nothing_to_build(
     assert "There are no runs in" in tributary("runs", "--warehouse", str(folder / FILE)).output
 
 
+@pytest.mark.fault(
+    done="the file of a seed is deleted",
+    expected="refused; the file is named, and how to get it back or go without",
+)
+def test_a_seed_that_is_gone_is_named(folder: Path) -> None:
+    Path("seeds/_seeds.yml").write_text(
+        "seeds: [{name: groups, config: {column_types: {channel: varchar, is_paid: boolean}}}]"
+    )
+    assert build(folder).exit_code == 0
+    Path("seeds/groups.csv").unlink()
+    refused = build(folder)
+    assert refused.exit_code == 1
+    told = " ".join(refused.output.split())
+    assert "there is no file seeds/groups.csv. Get it back, as with: git checkout --" in told
+    assert "with this line alone, for no rows: channel,is_paid" in told
+
+
 def test_a_link_in_place_of_the_working_file_is_left_alone(folder: Path) -> None:
     folder.mkdir()
     (folder / FILE).symlink_to("elsewhere.duckdb")

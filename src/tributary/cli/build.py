@@ -144,6 +144,7 @@ def build_command(
     _check_environment()
     try:
         settings = _settings(variables)
+        _check_seeds()
         with (
             locked(places.folder, wait) as lock,
             # dbt writes its account of a run into the project, whichever warehouse it builds.
@@ -199,6 +200,21 @@ def _settings(variables: str) -> dict[str, Any]:
         raise fail(f"--vars is '{variables}'. Write it as YAML: --vars '{{lookback_days: 30}}'.")
     declared = yaml.safe_load(project.read_text(encoding="utf-8"))["vars"]
     return resolved_settings(declared, given, os.environ)
+
+
+def _check_seeds() -> None:
+    """Refuse to build without the file of a seed: dbt knows no more than a node that is missing."""
+    project = yaml.safe_load(project_file().read_text(encoding="utf-8"))
+    for folder in map(Path, project.get("seed-paths", ["seeds"])):
+        for properties in sorted(folder.glob("*.yml")):
+            for seed in yaml.safe_load(properties.read_text(encoding="utf-8")).get("seeds", []):
+                file = folder / f"{seed['name']}.csv"
+                if not file.exists():
+                    raise fail(
+                        f"The seed {seed['name']} is missing: there is no file {file}. Get it "
+                        f"back, as with: git checkout -- {file}. Or make it with this line alone, "
+                        f"for no rows: {','.join(seed['config']['column_types'])}"
+                    )
 
 
 def project_file() -> Path:

@@ -1,0 +1,32 @@
+{#-
+  Stops a build that loads a seed whose file lacks a column: DuckDB would miss it in the middle of the
+  build, and not say where. What a description says is for people alone.
+-#}
+{% macro check_seed_columns() %}
+    {% set seeds = {} %}
+    {% for name in (selected_resources if execute else []) if name.startswith('seed.') %}
+        {% set seed = graph.nodes[name] %}
+        {% do seeds.update({seed.root_path ~ '/' ~ seed.original_file_path: seed}) %}
+    {% endfor %}
+    {% for row in (run_query(
+        "select filename, split_part(content, chr(10), 1) from read_text("
+        ~ sql_texts(seeds.keys()) ~ ")"
+    ) if seeds else []) %}
+        {% set seed = seeds[row[0]] %}
+        {% set found = [] %}
+        {% for column in (row[1] or '').split(',') %}
+            {% do found.append(column.strip('\ufeff\r" ') | lower) %}
+        {% endfor %}
+        {% set needed = seed.config.column_types.keys() | list %}
+        {% set missing = needed | reject('in', found + ['description']) | list %}
+        {% if missing %}
+            {{ exceptions.raise_compiler_error(
+                "The seed " ~ seed.name ~ ": " ~ seed.original_file_path ~ " has no column "
+                ~ missing | join(', ') ~ ". It has: " ~ (found | select | join(', ') or 'none')
+                ~ ". Needed: " ~ needed | join(', ') ~ ". Name the columns in its first line,"
+                ~ " with commas between, or get it back, as with: git checkout -- "
+                ~ seed.original_file_path
+            ) }}
+        {% endif %}
+    {% endfor %}
+{% endmacro %}
