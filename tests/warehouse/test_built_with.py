@@ -103,6 +103,27 @@ def test_rows_of_two_seeds_are_not_mixed(built: Build, tmp_path: Path) -> None:
     assert again(tmp_path, "run", "int_sessions_checked").status == 0
 
 
+def test_the_settings_that_models_follow_from_are_found(tmp_path: Path) -> None:
+    """All but where the input lies, and what only says whether a build fails or is kept."""
+    told = run_dbt(
+        tmp_path,
+        "compile",
+        "--inline",
+        """
+        {% set found = [] %}
+        {% for name, node in graph.nodes.items() if node.resource_type == 'model' %}
+            {% do found.extend(settings_in(node.raw_code ~ node.unrendered_config)) %}
+        {% endfor %}
+        select '{{ setting_names() | reject("in", found) | sort | join(" ") }}' as not_found
+        """,
+        variables=f"{{sources: [files], files_path: '{tmp_path}'}}",
+    )
+    assert (
+        "'demo_path fail_coverage_below fail_rejected_share files_path ihc_database "
+        "keep_generations warn_coverage_below warn_rejected_share' as not_found" in told.output
+    )
+
+
 def test_a_part_is_built_where_nothing_is_mixed(built: Build) -> None:
     folder = built.warehouse.parent
     for command, selected, settings in (
