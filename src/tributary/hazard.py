@@ -98,6 +98,10 @@ at least so small a part of it."""
 REPEAT_FACTOR_PRECISION = 0.01
 """A repeat factor is found when it would move by less than this part of itself."""
 
+LAST_STEP = 0.05
+"""A step to the repeat factor that is a smaller part of it ends within `REPEAT_FACTOR_PRECISION`:
+each step misses by a tenth of its length."""
+
 REPEAT_FACTOR_GAIN = 1.92
 """By so much a repeat factor must raise the log likelihood: where there is none, it does so in one
 of twenty sets of data."""
@@ -588,6 +592,8 @@ def fit_repeat_factor(
         # Each fit ends within a thousandth of its maximum: less is no rise.
         if maximum.log_likelihood[0] > best.log_likelihood[0] + 1e-3:
             factor, scaled, best = further, tried, maximum
+            if abs(step) < LAST_STEP:
+                break
             step = step_from(scaled, best.coefficients[:, 0])
         else:
             step /= 2
@@ -892,14 +898,17 @@ class _AdditiveForm:
 
     @classmethod
     def like(cls, other: "_AdditiveForm", data: PersonTime, into: IntArray) -> "_AdditiveForm":
-        """Fit the data, with a repeat factor where the other has one."""
-        start = other.repeat_factor or 1.0
-        scaled = after_first_conversion(data, start)
+        """Fit the data, with the repeat factor that the other has."""
+        scaled = after_first_conversion(data, other.repeat_factor or 1.0)
         fit = maximize_likelihood(scaled.values, scaled.exposure, scaled.weights[:, None])
-        if other.repeat_factor is None:
-            return cls(data, into, fit.coefficients[:, 0])
-        factor, scaled, fit = fit_repeat_factor(data, fit.coefficients[:, 0], start)
-        return cls(scaled, into, fit.coefficients[:, 0], factor)
+        return cls(scaled, into, fit.coefficients[:, 0], other.repeat_factor)
+
+    def with_own_factor(self, data: PersonTime) -> "_AdditiveForm":
+        """Fit the repeat factor, where there is one, to the data as they were given."""
+        if self.repeat_factor is None:
+            return self
+        factor, scaled, fit = fit_repeat_factor(data, self.coefficients, self.repeat_factor)
+        return _AdditiveForm(scaled, self.into, fit.coefficients[:, 0], factor)
 
     def held_out(self, seed: int) -> float:
         """Log likelihood per conversion of conversions that were not fitted.
@@ -930,11 +939,11 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     merged, into = merge_ordinals(data)
     alike = _AdditiveForm.of(merged, into)
     # Later touches are more often after a conversion: without the factor they pass for it.
-    additive = {
-        "additive": alike,
-        "additive_ordinals": _AdditiveForm.like(alike, data, np.arange(len(into))),
+    ordinals = _AdditiveForm.like(alike, data, np.arange(len(into)))
+    held_out = {
+        "additive": alike.held_out(seed),
+        "additive_ordinals": ordinals.held_out(seed),
     }
-    held_out = {name: form.held_out(seed) for name, form in additive.items()}
     log_link = _LogLink.of(data)
     if log_link:
         held_out["log"] = log_link.held_out(seed)
@@ -953,7 +962,8 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
         ]
         repeat_factor = float(np.exp(at_risk[1] - at_risk[0])) if len(at_risk) == 2 else 1.0
     else:
-        form = additive[chosen].without_traces()
+        form = ordinals.with_own_factor(data) if chosen == "additive_ordinals" else alike
+        form = form.without_traces()
         repeat_factor = form.repeat_factor or 1.0
         totals, std_errors = _additive_totals(form, draws, seed)
         coefficients = form.rates()
