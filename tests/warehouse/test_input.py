@@ -55,8 +55,10 @@ def test_one_channel_gets_everything(build_files: BuildFiles) -> None:
                 ("s1", "u", "2024-01-01", "only"),
                 ("s2", "u", "2024-01-02", "only"),
                 ("s3", "someone else", "2024-01-02", "only"),
+                ("s4", "a third", "2024-01-30", "only"),
             ],
-            "conversions": [("c", "u", "2024-01-03", 10)],
+            # Soon after a touch, and not later: no sign of what would have happened anyway.
+            "conversions": [("c", "u", "2024-01-02 06:00", 10)],
         }
     )
     assert (
