@@ -2,8 +2,8 @@
   A build of a part, as by --select, reads the rest of the warehouse as it was built before. Where
   that was with other settings, or with other rows of a seed, rows of both would be mixed without
   a word: such a build is refused. The table main.built_with has a row per model and seed:
-  `settings` are those of the build that made it, and `begun` those of a build that is to make it
-  anew and has not ended, or was stopped. Of what has no row, because it was made before there was
+  `settings` are those of the build that made it, and `begun` those of builds that were to make it
+  anew and have not ended, or were stopped. Of what has no row, because it was made before there was
   this table, nothing is known or asked.
 -#}
 
@@ -14,7 +14,7 @@
         {% set current = settings_of_this_build() %}
         {% set others = {} %}
         {% for row in run_query(
-            "select name, text from (select name, unnest([settings, begun]) as text"
+            "select name, text from (select name, unnest(list_append(begun, settings)) as text"
             ~ " from main.built_with) where text != " ~ sql_text(current)
             ~ " and name not in " ~ sql_texts(selected_resources)
         ) %}
@@ -38,11 +38,10 @@
     {% if execute and flags.WHICH in ['build', 'run', 'seed'] %}
         {% do make_built_with() %}
         {% do run_query(
-            "insert into main.built_with select name, null, " ~ sql_text(settings_of_this_build())
-            ~ " from (select unnest(" ~ sql_texts(selected_resources) ~ ") as name)"
+            "insert into main.built_with select name, null, [" ~ sql_text(settings_of_this_build())
+            ~ "] from (select unnest(" ~ sql_texts(selected_resources) ~ ") as name)"
             ~ " where name similar to '(model|seed)[.].*' on conflict (name) do update set"
-            ~ " settings = case when coalesce(begun = excluded.begun, true) then settings end,"
-            ~ " begun = excluded.begun"
+            ~ " begun = list_distinct(list_concat(built_with.begun, excluded.begun))"
         ) %}
     {% endif %}
 {% endmacro %}
@@ -58,13 +57,13 @@
             {% do built.append(result.node.unique_id) %}
         {% endfor %}
         {% do run_query(
-            "insert into main.built_with select unnest(" ~ sql_texts(built) ~ "), "
-            ~ sql_text(settings_of_this_build(built)) ~ ", null on conflict (name) do update set"
-            ~ " settings = excluded.settings"
+            "update main.built_with set begun = list_filter(begun, lambda text: text != "
+            ~ sql_text(settings_of_this_build()) ~ ") where name in " ~ sql_texts(selected_resources)
         ) %}
         {% do run_query(
-            "update main.built_with set begun = null where name in "
-            ~ sql_texts(selected_resources + built)
+            "insert into main.built_with select unnest(" ~ sql_texts(built) ~ "), "
+            ~ sql_text(settings_of_this_build(built)) ~ ", [] on conflict (name) do update set"
+            ~ " settings = excluded.settings, begun = []"
         ) %}
     {% endif %}
 {% endmacro %}
@@ -72,7 +71,7 @@
 {% macro make_built_with() %}
     {% do run_query(
         "create table if not exists main.built_with"
-        ~ " (name varchar primary key, settings varchar, begun varchar)"
+        ~ " (name varchar primary key, settings varchar, begun varchar[])"
     ) %}
 {% endmacro %}
 
@@ -87,8 +86,8 @@
 
 {#-
   The settings as JSON, and of every seed the checksum of the file that is loaded: of that of now
-  where the seed is among `built`, what this build makes or has made. What means the same is the
-  same: 90, 90.0 and '90'. Where the input lies is none of them: the same may lie elsewhere, or
+  where the seed is among `built`, what this build makes or has made; of a seed whose loading was
+  stopped nobody knows which rows it has. What means the same is the same: 90, 90.0 and '90'. Where the input lies is none of them: the same may lie elsewhere, or
   another one there.
 -#}
 {% macro settings_of_this_build(built=selected_resources) %}
@@ -103,8 +102,8 @@
         {% do settings.update({name: modules.re.sub('^([0-9]+)[.]0+$', '\\1', text)}) %}
     {% endfor %}
     {% for row in run_query(
-        "select name, settings ->> name from main.built_with"
-        ~ " where name like 'seed.%' and begun is null"
+        "select name, case when begun = [] then settings ->> name else 'unknown' end"
+        ~ " from main.built_with where name like 'seed.%'"
     ) %}
         {% do settings.update({row[0]: row[1]}) %}
     {% endfor %}
