@@ -16,8 +16,8 @@ slowly. People who are often touched are often the interested ones, who would co
 shows as a rate that stays high long after the touch, while what the touch itself causes fades.
 
 Some buy far more readily than others, whatever touches them; who has bought once is one of these.
-So all of the hazard may be multiplied by one number, the repeat factor, after a person's first
-conversion, where that is likelier.
+So what touches bring about may be multiplied by one number, the repeat factor, after a person's
+first conversion, where that is likelier.
 
 Where channels multiply each other's effect, the hazard has a log link instead
 (`tributary.log_hazard`); held-out conversions decide.
@@ -99,8 +99,8 @@ REPEAT_FACTOR_PRECISION = 0.01
 """A repeat factor is found when it would move by less than this part of itself."""
 
 LAST_STEP = 0.05
-"""A step to the repeat factor that is a smaller part of it ends within `REPEAT_FACTOR_PRECISION`:
-each step misses by a tenth of its length."""
+"""A whole step to the repeat factor that is a smaller part of it ends within
+`REPEAT_FACTOR_PRECISION`: each misses by a tenth of its length."""
 
 REPEAT_FACTOR_GAIN = 1.92
 """By so much a repeat factor must raise the log likelihood: where there is none, it does so in one
@@ -548,7 +548,7 @@ def _touches_and_repeats(data: PersonTime) -> tuple[npt.NDArray[np.bool_], npt.N
 def fit_repeat_factor(
     data: PersonTime, coefficients: FloatArray, start: float = 1.0
 ) -> tuple[float, PersonTime, Maximum]:
-    """Find the repeat factor of the highest likelihood.
+    """Find the repeat factor where the likelihood is highest, the nearest such place to the start.
 
     Of the factor and all coefficients together the quadratic that touches the likelihood says how
     far to go; where the likelihood is no higher there, half as far is tried.
@@ -583,20 +583,22 @@ def fit_repeat_factor(
 
     factor = start
     scaled, best = fitted(factor, coefficients[:, None])
-    step = step_from(scaled, best.coefficients[:, 0])
+    step, is_whole = step_from(scaled, best.coefficients[:, 0]), True
     while abs(step) >= REPEAT_FACTOR_PRECISION:
         further = float(
             np.clip(factor * np.exp(step), 1 / LARGEST_REPEAT_FACTOR, LARGEST_REPEAT_FACTOR)
         )
+        if further == factor:
+            break
         tried, maximum = fitted(further, best.coefficients)
         # Each fit ends within a thousandth of its maximum: less is no rise.
         if maximum.log_likelihood[0] > best.log_likelihood[0] + 1e-3:
             factor, scaled, best = further, tried, maximum
-            if abs(step) < LAST_STEP:
+            if is_whole and abs(step) < LAST_STEP:
                 break
-            step = step_from(scaled, best.coefficients[:, 0])
+            step, is_whole = step_from(scaled, best.coefficients[:, 0]), True
         else:
-            step /= 2
+            step, is_whole = step / 2, False
     return factor, scaled, best
 
 
@@ -725,8 +727,9 @@ class HazardFit:
     is_log
         Whether the link is the logarithm.
     repeat_factor
-        How many times as much touches bring about after a person's first conversion; 1 where that
-        is not likelier, and where nobody converts twice.
+        How many times as much touches bring about after a person's first conversion: additive, 1
+        where another number is not likelier; log, that of the whole hazard. 1 where nobody converts
+        twice.
     coefficients
         Shape (p,). Additive: conversions per person-day and unit of each feature before a person's
         first conversion; after it, that times the repeat factor. Log: what one
