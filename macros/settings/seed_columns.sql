@@ -3,14 +3,16 @@
   build, and not say where. What a description says is for people alone.
 -#}
 {% macro check_seed_columns() %}
-    {% set seeds = {} %}
+    {% set seeds, files = {}, [] %}
     {% for name in (selected_resources if execute else []) if name.startswith('seed.') %}
         {% set seed = graph.nodes[name] %}
-        {% do seeds.update({seed.root_path ~ '/' ~ seed.original_file_path: seed}) %}
+        {% set path = seed.root_path ~ '/' ~ seed.original_file_path %}
+        {% do seeds.update({path: seed}) %}
+        {% do files.append(file_literal(path)) %}
     {% endfor %}
     {% for row in (run_query(
         "select filename, split_part(content, chr(10), 1) from read_text("
-        ~ sql_texts(seeds.keys()) ~ ")"
+        ~ "[" ~ files | join(', ') ~ "])"
     ) if seeds else []) %}
         {% set seed = seeds[row[0]] %}
         {% set found = [] %}

@@ -603,7 +603,7 @@
 {% macro csv_line_check(file, form) %}
     {% set end_in_return = query_column("select ends_in_carriage_return(" ~ sql_text(file) ~ ")")[0] %}
     {% if form.column_count > 1000 %}
-        {{ return({'are_plain': false, 'end_in_return': end_in_return}) }}
+        {{ return({'are_plain': false, 'end_in_return': false}) }}
     {% endif %}
     {% set separator = '[' ~ form.separator ~ ']' %}
     {% set value = '(?:"(?:[^"]|"")*"|[^"' ~ form.separator ~ ']*)' %}

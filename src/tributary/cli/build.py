@@ -207,13 +207,14 @@ def _check_seeds() -> None:
     project = yaml.safe_load(project_file().read_text(encoding="utf-8"))
     for folder in map(Path, project.get("seed-paths", ["seeds"])):
         for properties in sorted(folder.glob("*.yml")):
-            for seed in yaml.safe_load(properties.read_text(encoding="utf-8")).get("seeds", []):
+            described = yaml.safe_load(properties.read_text(encoding="utf-8")) or {}
+            for seed in described.get("seeds", []):
                 file = folder / f"{seed['name']}.csv"
                 if not file.exists():
                     raise fail(
                         f"The seed {seed['name']} is missing: there is no file {file}. Get it "
                         f"back, as with: git checkout -- {file}. Or make it with this line alone, "
-                        f"for no rows: {','.join(seed['config']['column_types'])}"
+                        f"for no rows: {','.join(seed.get('config', {}).get('column_types', {}))}"
                     )
 
 
