@@ -9,9 +9,9 @@
     {{ return(['demo', 'files', 'ihc']) }}
 {% endmacro %}
 
-{#- The source, as tables store it that grow with traffic; in a unit test it has any name. -#}
+{#- The source as tables store it that grow with traffic: all others have it as a text. -#}
 {% macro stored_source(column) -%}
-    {{ column if model.resource_type == 'unit_test' else stored_one_of(column, known_sources()) }} as source
+    {{ stored_one_of(column, known_sources()) }}
 {%- endmacro %}
 
 {% macro land_sources() %}

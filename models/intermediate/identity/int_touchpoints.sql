@@ -19,7 +19,7 @@ traffic_channels as (
 final as (
 
     select
-        {{ stored_source('touchpoints.source') }},
+        {{ stored_source('touchpoints.source') }} as source,
         touchpoints.touchpoint_key,
         {{ row_key('touchpoints.source', 'touchpoints.person_id') }} as person_key,
         nullif(

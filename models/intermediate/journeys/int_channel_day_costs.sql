@@ -40,9 +40,9 @@ counted as (
 final as (
 
     select
-        daily_spend.source,
-        daily_spend.channel,
+        counted.channel,
         counted.touch_date,
+        cast(counted.source as varchar) as source,
         cast(daily_spend.spend as double) / counted.touchpoints as cost
     from counted
     inner join daily_spend

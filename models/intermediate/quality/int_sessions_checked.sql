@@ -88,7 +88,7 @@ checked as (
 final as (
 
     select
-        {{ stored_source('source') }},
+        {{ stored_source('source') }} as source,
         delivery_key,
         rejection_reason,
         case when rejection_reason is null then {{ row_key('source', 'session_id') }} end
