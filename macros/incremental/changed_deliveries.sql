@@ -3,7 +3,7 @@
   incremental model of the strategy changed_deliveries; docs/incremental.md says how it works.
 -#}
 
-{#- Names of files are not forgotten: until the next build, sessions may be of a file that is gone. -#}
+{#- Names are not forgotten with the files: until sessions are checked, some are of files that are gone. -#}
 {% macro forget_session_files(source) %}
     {% do run_query(
         "create or replace table raw_" ~ source ~ ".session_files (loaded_from varchar,"
@@ -66,7 +66,15 @@
     {{ deliveries | join('\n    union all\n    ') }}
 {% endmacro %}
 
-{#- The names of all files that sessions have ever been read from. -#}
+{#- Comes after sessions are checked: none is of a file that is gone any more, and its name goes, too. -#}
+{% macro forget_names_of_gone_files() %}
+    {%- for source in sources_with_session_files() %}
+    delete from raw_{{ source }}.session_file_names
+    where loaded_from not in (select loaded_from from raw_{{ source }}.session_files);
+    {%- endfor %}
+{% endmacro %}
+
+{#- The names of all files that checked sessions are of. -#}
 {% macro names_of_session_files() %}
     {%- for source in sources_with_session_files() %}
     select '{{ source }}' as source, loaded_from from raw_{{ source }}.session_file_names

@@ -1,7 +1,8 @@
 {#-
   As dbt-duckdb's own, but for tables whose meta names fsst_columns: texts that DuckDB compresses in
   this way, and not by a dictionary, as ids are. It does not try others then, which takes as long as
-  writing; where a text is too long for it, the texts beside it are stored as they are.
+  writing; where a text is too long for it, the texts beside it are stored as they are. Not for tables
+  with a contract, or sorted: of these it knows nothing.
 -#}
 {% macro duckdb__create_table_as(
     temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none

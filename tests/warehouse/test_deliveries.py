@@ -312,4 +312,8 @@ def test_a_file_that_is_gone_decides_until_its_sessions_are(tmp_path: Path) -> N
     deliveries.files.pop("late")
     (tmp_path / "input/sessions_late.csv").unlink()
     assert run(tmp_path, "", "int_currency_rates").rows(of_which_file) == [("late",)]
-    assert run(tmp_path, "", "+int_sessions").rows(of_which_file) == [("early",)]
+    built = run(tmp_path, "", "+int_sessions")
+    assert built.rows(of_which_file) == [("early",)]
+    # Nor is the name kept, which may say of whom the file was.
+    names = built.rows("select loaded_from from raw_files.session_file_names")
+    assert [Path(name).name for (name,) in names] == ["sessions_early.csv"]

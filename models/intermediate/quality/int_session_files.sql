@@ -1,4 +1,4 @@
--- grain: one row per file that sessions have ever been read from: it may be gone. Sessions carry
+-- grain: one row per file that checked sessions are of: it may be gone since they were. They carry
 -- file_key in place of its name, which would be the same text in row after row.
 {{ config(materialized='view') }}
 

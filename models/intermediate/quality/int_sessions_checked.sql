@@ -6,7 +6,7 @@
     materialized='incremental',
     incremental_strategy='changed_deliveries',
     meta={'fsst_columns': ['session_id', 'user_id']},
-    post_hook='{{ forget_changed_deliveries() }}'
+    post_hook=['{{ forget_changed_deliveries() }}', '{{ forget_names_of_gone_files() }}']
 ) }}
 {%- do decide_deliveries() %}
 
