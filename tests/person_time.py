@@ -8,12 +8,14 @@ from scipy import sparse
 
 from tributary.hazard import (
     BASELINE,
-    EFFECT_DECAY_DAYS,
     Feature,
     FloatArray,
     IntArray,
     PersonTime,
 )
+
+EFFECT_DECAY_DAYS = (2.0, 4.0, 8.0)
+"""Mean lives of what a touch causes, as the warehouse has them."""
 
 INTEREST_DECAY_DAYS = 60.0
 """Mean life of what a touch tells about the person's interest, as the warehouse has it."""

@@ -1,7 +1,7 @@
 {#-
   Decays that the hazard model can tell apart: mean lives in days, and whether what fades so slowly
-  counts as baseline (interest) rather than as effect. Those of effects as in tributary.hazard. Of what fades in
-  sixty days too little is seen within a short lookback: it would take the place of effects.
+  counts as baseline (interest) rather than as effect. Of what fades in sixty days too little is seen
+  within a short lookback: it would take the place of effects.
 -#}
 {% macro hazard_decays() %}
     {% set decays = [

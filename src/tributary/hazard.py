@@ -49,11 +49,9 @@ IntArray = npt.NDArray[np.int64]
 BASELINE = "(baseline)"
 """Name of the channel that holds what no channel caused."""
 
-EFFECT_DECAY_DAYS = (2.0, 4.0, 8.0)
-"""Mean lives, in days, of what a touch causes; sums of them make every shape between."""
-
 LOG_DECAY_DAYS = (2.0, 8.0)
-"""Those of the log link, whose effects differ by factors, so that a third tells nothing more."""
+"""Mean lives, in days, that the log link takes of those that there are of effects: further ones
+made channels no more accurate (docs/decisions/0020-three-decays.md)."""
 
 STD_ERROR_FACTOR = 1.1
 """Widens standard errors: refits from the same features are a little too much alike."""
@@ -135,6 +133,16 @@ class Feature(NamedTuple):
     decay_days: float
     is_baseline: bool
 
+    @property
+    def is_touch(self) -> bool:
+        """Whether it is a touch, and not being at risk."""
+        return self.channel != BASELINE
+
+    @property
+    def is_at_risk_again(self) -> bool:
+        """Whether it is being at risk after the person's first conversion."""
+        return self.channel == BASELINE and self.ordinal > 0
+
 
 @dataclass(frozen=True)
 class PersonTimeSample:
@@ -173,7 +181,7 @@ class PersonTime:
         person. Conversions of one person happen together more often than by chance.
     repeat_exposure
         Shape (p,): how much of the exposure is after the person's first conversion, in person-days;
-        None where nobody converts twice.
+        0 where nobody converts twice, and None where it is not known.
     """
 
     features: tuple[Feature, ...]
@@ -540,9 +548,9 @@ def after_first_conversion(data: PersonTime, repeat_factor: float) -> PersonTime
 
 def _touches_and_repeats(data: PersonTime) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Tell which features are touches, and which conversions are not the person's first."""
-    is_touch = np.array([feature.channel != BASELINE for feature in data.features], dtype=np.bool_)
-    is_after = [feature.ordinal > 0 for feature in data.features] & ~is_touch
-    return is_touch, data.values @ is_after.astype(np.float64) > 0
+    is_touch = np.array([feature.is_touch for feature in data.features], dtype=np.bool_)
+    is_again = np.array([feature.is_at_risk_again for feature in data.features], dtype=np.float64)
+    return is_touch, data.values @ is_again > 0
 
 
 def fit_repeat_factor(
@@ -671,12 +679,8 @@ def _dealt(n: int, seed: int) -> IntArray:
 
 
 def perturbed_coefficients(
-    data: PersonTime,
-    coefficients: FloatArray,
-    counts: FloatArray,
-    sweeps: int = 100,
-    has_repeat_factor: bool = False,
-) -> tuple[FloatArray, FloatArray]:
+    data: PersonTime, coefficients: FloatArray, counts: FloatArray, sweeps: int = 100
+) -> FloatArray:
     """Coefficients that would have been fitted had chance dealt the conversions differently.
 
     Around the maximum the log likelihood is nearly quadratic, so each draw is fitted by coordinate
@@ -694,26 +698,16 @@ def perturbed_coefficients(
         variance 1, as Poisson numbers are.
     sweeps
         At most so many passes over the coefficients.
-    has_repeat_factor
-        Whether the data are those of a repeat factor that is fitted too.
 
     Returns
     -------
     numpy.ndarray
         Shape (p, draws), at least 0.
-    numpy.ndarray
-        Shape (draws,), at least 0: repeat factors over the one of the data; 1 where none is fitted.
     """
-    quadratic = (
-        _quadratic_with_repeat_factor(data, coefficients)
-        if has_repeat_factor
-        else _Quadratic.at(data.values, data.exposure, data.weights, coefficients)
-    )
+    quadratic = _Quadratic.at(data.values, data.exposure, data.weights, coefficients)
     # Slope of each draw at the maximum: its own conversions against the same exposure.
     slopes = quadratic.scaled.T @ (counts * data.weights[:, None]) - 1.0
-    drawn = quadratic.maximum(slopes, sweeps, tolerance=1e-3 * float(np.sqrt(data.weights.sum())))
-    p = len(coefficients)
-    return drawn[:p], drawn[p] if len(drawn) > p else np.ones(counts.shape[1])
+    return quadratic.maximum(slopes, sweeps, tolerance=1e-3 * float(np.sqrt(data.weights.sum())))
 
 
 @dataclass(frozen=True)
@@ -933,8 +927,8 @@ class _AdditiveForm:
         After it, all of them times the repeat factor are the hazard. Being at risk has a rate of
         its own there, which is divided by the factor.
         """
-        is_after = [f.channel == BASELINE and f.ordinal > 0 for f in self.data.features]
-        return (self.coefficients / np.where(is_after, self.repeat_factor or 1.0, 1.0))[self.into]
+        is_again = [feature.is_at_risk_again for feature in self.data.features]
+        return (self.coefficients / np.where(is_again, self.repeat_factor or 1.0, 1.0))[self.into]
 
 
 def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
@@ -958,12 +952,7 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
     )
     if log_link and chosen == "log":
         coefficients, totals, std_errors = log_link.fit()
-        at_risk = [
-            coefficients[index]
-            for index, feature in enumerate(data.features)
-            if feature.channel == BASELINE
-        ]
-        repeat_factor = float(np.exp(at_risk[1] - at_risk[0])) if len(at_risk) == 2 else 1.0
+        repeat_factor = log_link.repeat_factor(coefficients)
     else:
         form = ordinals.with_own_factor(data) if chosen == "additive_ordinals" else alike
         form = form.without_traces()
@@ -990,7 +979,7 @@ def _fit_form(data: PersonTime, draws: int, seed: int) -> HazardFit:
 
 
 def _additive_totals(form: _AdditiveForm, draws: int, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Conversions of each channel with standard errors.
+    """Conversions of each channel with standard errors, which take a repeat factor as given.
 
     The credit of a feature in one conversion is its part of the hazard, b x / x'b; at the maximum
     the credits of all conversions add up to b T. Both results have shape (2, channels): with the
@@ -1003,21 +992,14 @@ def _additive_totals(form: _AdditiveForm, draws: int, seed: int) -> tuple[FloatA
     counts = np.random.default_rng(seed).standard_exponential((people, draws))
     if people < len(persons):
         counts = counts[persons]
-    draws_of, repeat_factors = perturbed_coefficients(
-        data, coefficients, counts, has_repeat_factor=form.repeat_factor is not None
-    )
+    draws_of = perturbed_coefficients(data, coefficients, counts)
     channels, owner = channel_of(data.features)
     per_channel = np.zeros((len(channels), len(owner)))
     per_channel[owner, np.arange(len(owner))] = data.exposure
-    drawn = per_channel @ draws_of
-    if data.repeat_exposure is not None:
-        is_touch, _ = _touches_and_repeats(data)
-        after_it = (per_channel > 0) @ (coefficients * is_touch * data.repeat_exposure)
-        drawn += after_it[:, None] * (repeat_factors - 1)
     of_touches, drawn_of_touches = _shared_among_touches(data, coefficients, counts, draws_of, seed)
     return (
         np.stack([per_channel @ coefficients, of_touches]),
-        np.stack([drawn.std(axis=1, ddof=1), drawn_of_touches.std(1, ddof=1)]),
+        np.stack([(per_channel @ draws_of).std(axis=1, ddof=1), drawn_of_touches.std(1, ddof=1)]),
     )
 
 
@@ -1112,7 +1094,7 @@ class _LogLink:
             (feature.channel, feature.decay_days)
             if feature.decay_days in LOG_DECAY_DAYS
             else (feature.channel, float(-feature.ordinal))
-            if feature.channel == BASELINE and feature.ordinal > 0
+            if feature.is_at_risk_again
             else None
             for feature in data.features
         ]
@@ -1149,6 +1131,15 @@ class _LogLink:
             else:
                 total += weights[out].sum() * np.log(_hazard_of_the_unseen(self.data))
         return float(total / weights.sum())
+
+    def repeat_factor(self, coefficients: FloatArray) -> float:
+        """How many times as large the hazard is after the first conversion; 1 where none is."""
+        log_rates = {
+            feature.is_at_risk_again: coefficient
+            for feature, coefficient in zip(self.data.features, coefficients, strict=True)
+            if not feature.is_touch
+        }
+        return float(np.exp(log_rates[True] - log_rates[False])) if len(log_rates) == 2 else 1.0
 
     def _maximum(
         self, weights: FloatArray, point_weights: FloatArray, start: FloatArray | None = None
@@ -1533,7 +1524,7 @@ def attribute_person_time(
             "conversions_fitted": float(len(data.weights)),
             "is_log_link": float(fit.is_log),
         }
-        if any(feature.channel == BASELINE and feature.ordinal > 0 for feature in fit.features):
+        if any(feature.is_at_risk_again for feature in fit.features):
             diagnostics["repeat_factor"] = fit.repeat_factor
         diagnostics |= {f"held_out_{form}": value for form, value in fit.held_out.items()}
         diagnostics |= {f"alike: {', '.join(pair)}": cosine for pair, cosine in alike(data).items()}
