@@ -7,6 +7,9 @@ INSTALLED := .venv/.installed
 DEMO := data/demo/truth.parquet
 BUILT_DEMO := target/test.duckdb
 
+# The make of macOS cannot keep apart what two jobs print.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+
 # Settings of a build as YAML, for example: make build VARS='{lookback_days: 30}'
 VARS ?= {}
 
@@ -31,7 +34,7 @@ build: $(INSTALLED) ## build and publish the warehouse, and print the channel re
 
 test: $(INSTALLED) $(DEMO) ## lint, dbt unit and data tests on the demo, pytest
 	@echo "Style and types, and dbt build on the demo: models, unit tests and data tests …"
-	$(MAKE) --jobs 2 --output-sync lint built-demo
+	$(MAKE) --jobs 2 $(OUTPUT_SYNC) lint built-demo
 	@# What builds warehouses first: files of few and long tests at the end leave a processor idle.
 	BUILT_DEMO=$(BUILT_DEMO) $(BIN)/pytest --numprocesses 2 --dist loadscope \
 		--no-loadscope-reorder tests/warehouse tests/library
