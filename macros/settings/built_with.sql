@@ -87,8 +87,8 @@
 {#-
   The settings as JSON, and of every seed the checksum of the file that is loaded: of that of now
   where the seed is among `built`, what this build makes or has made; of a seed whose loading was
-  stopped nobody knows which rows it has. What means the same is the same: 90, 90.0 and '90'. Where the input lies is none of them: the same may lie elsewhere, or
-  another one there.
+  stopped nobody knows which rows it has. What means the same is the same: 90, 90.0 and '90'.
+  Where the input lies is none of them: the same may lie elsewhere, or another one there.
 -#}
 {% macro settings_of_this_build(built=selected_resources) %}
     {% set settings = {} %}

@@ -1,4 +1,31 @@
 {#-
+  Stops a build of models whose seeds were never loaded, as dbt run in a new warehouse does: DuckDB
+  would name but the first of them, in the middle of the build.
+-#}
+{% macro check_seeds_are_loaded() %}
+    {% set missing = [] %}
+    {% if execute and flags.WHICH in ['build', 'run'] %}
+        {% set read = [] %}
+        {% for name in selected_resources if name in graph.nodes %}
+            {% do read.extend(graph.nodes[name].depends_on.nodes) %}
+        {% endfor %}
+        {% for name in read | unique | sort if name.startswith('seed.')
+            and name not in selected_resources %}
+            {% set seed = graph.nodes[name] %}
+            {% if not adapter.get_relation(seed.database, seed.schema, seed.alias) %}
+                {% do missing.append(seed.name) %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
+    {% if missing %}
+        {{ exceptions.raise_compiler_error(
+            "What is selected reads seeds that are not loaded: " ~ missing | join(', ')
+            ~ ". Load them before (dbt seed), or build all at once (dbt build)."
+        ) }}
+    {% endif %}
+{% endmacro %}
+
+{#-
   Stops a build that loads a seed whose file lacks a column: DuckDB would miss it in the middle of the
   build, and not say where. What a description says is for people alone.
 -#}

@@ -191,3 +191,23 @@ def test_what_a_killed_build_has_begun_may_be_of_its_settings(built: Build, tmp_
     told = refusal(copied, CREDITS, settings=f"{files}, lookback_days: 5")
     assert "lookback_days is 5 and was 3 in a build of int_" in told
     assert "lookback_days is 5 and was 90 in a build of int_" in told
+
+
+@pytest.mark.fault(
+    done="dbt run in a new warehouse, before dbt seed",
+    expected="refused before anything is built; the seeds are named, and how to load them",
+)
+def test_models_of_seeds_that_are_not_loaded_are_refused(tmp_path: Path) -> None:
+    for name in ("sessions", "conversions"):
+        write_csv(tmp_path / "input" / f"{name}.csv", HEADERS[name], [])
+    refused = again(tmp_path, "run", "stg_files__sessions", "int_currency_rates")
+    loaded = again(tmp_path, "seed", "currency_rates")
+    built = again(tmp_path, "run", "stg_files__sessions", "int_currency_rates")
+
+    assert refused.status != 0, refused.output
+    assert (
+        "What is selected reads seeds that are not loaded: currency_rates. Load them before"
+        " (dbt seed), or build all at once (dbt build)." in " ".join(refused.output.split())
+    )
+    assert loaded.status == 0, loaded.output
+    assert built.status == 0, built.output
