@@ -82,6 +82,7 @@ class ChannelReport:
 
 _CREDITED = """
     select
+        performance.attribution_model,
         performance.channel,
         channels.channel_group,
         channels.is_paid,
@@ -92,7 +93,7 @@ _CREDITED = """
     inner join marts.dim_channels as channels
         on performance.channel = channels.channel
     where
-        performance.attribution_model = $attribution_model
+        ($attribution_model is null or performance.attribution_model = $attribution_model)
         and performance.conversion_type = $conversion_type
         and performance.date between
             coalesce($start, date '0001-01-01') and coalesce($end, date '9999-12-31')
@@ -141,6 +142,30 @@ _TOTALS = f"""
     from ({_CREDITED})
 """  # noqa: S608 - the only text put in is this module's own
 
+_MODELS = f"""
+    select
+        credited.attribution_model,
+        credited.channel,
+        sum(credited.conversions) as conversions,
+        any_value(roi.conversions_low) as conversions_low,
+        any_value(roi.conversions_high) as conversions_high,
+        cast(sum(credited.spend) as double) / nullif(sum(credited.conversions), 0) as cpo,
+        any_value(roi.cpo_low) as cpo_low,
+        any_value(roi.cpo_high) as cpo_high,
+        sum(credited.revenue) / nullif(cast(sum(credited.spend) as double), 0) as roas,
+        any_value(roi.roas_low) as roas_low,
+        any_value(roi.roas_high) as roas_high
+    from ({_CREDITED}) as credited
+    left join marts.rpt_channel_roi as roi
+        on
+            credited.attribution_model = roi.attribution_model
+            and credited.channel = roi.channel
+            and roi.conversion_type = $conversion_type
+            and $start is null
+            and $end is null
+    group by credited.attribution_model, credited.channel
+    order by credited.attribution_model, credited.channel
+"""  # noqa: S608 - the only text put in is this module's own
 
 _TYPES = """
     select reported.conversion_type
@@ -219,6 +244,27 @@ def channel_report(warehouse: duckdb.DuckDBPyConnection, request: ReportRequest)
         rows_rejected=_rows_rejected(warehouse),
         conversions_not_met=_conversions_not_met(warehouse, attribution_model, conversion_type),
     )
+
+
+def model_estimates(
+    warehouse: duckdb.DuckDBPyConnection, report: ChannelReport, request: ReportRequest
+) -> pa.Table:
+    """Read what every model says of the channels of a report, to compare with the reported one.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per attribution_model and channel: conversions, cpo and roas as in the report, each
+        with the ends of its 95 % interval, as in conversions_low and conversions_high: null for
+        models without, and where the request is of other dates than the whole reporting period.
+    """
+    parameters = {
+        "attribution_model": None,
+        "conversion_type": report.conversion_type,
+        "start": request.start,
+        "end": request.end,
+    }
+    return warehouse.execute(_MODELS, parameters).to_arrow_table()
 
 
 def _is_no_model_enabled(warehouse: duckdb.DuckDBPyConnection) -> bool:

@@ -136,6 +136,30 @@ def test_csv_and_parquet_say_the_same_as_json(built: Build, tmp_path: Path) -> N
     ]
 
 
+def test_a_picture_shows_the_report_beside_the_other_models(built: Build, tmp_path: Path) -> None:
+    warehouse = changed(
+        built,
+        tmp_path,
+        "update marts.rpt_channel_roi set conversions_low = 0.25, conversions_high = 0.75 "
+        "where attribution_model = 'linear' and channel = 'Paid Social'",
+    )
+    whole, of_dates = tmp_path / "whole.svg", tmp_path / "dates.svg"
+    for output, dates in ((whole, []), (of_dates, ["--start", "2024-01-01"])):
+        written = report(warehouse, "--output", str(output), *dates)
+        assert f"Wrote the report to {output}" in written.stderr
+    ((models,),) = built.rows(
+        "select count(distinct attribution_model) from marts.rpt_channel_performance"
+    )
+    drawn = whole.read_text(encoding="utf-8")
+    assert models > 1
+    for text in ("purchase by channel, linear attribution", "Paid Social", "(unattributed)"):
+        assert f">{text}</text>" in drawn
+    assert f">each of {models - 1} other models</text>" in drawn
+    # An interval is of the whole period.
+    assert "its 95 % interval" in drawn
+    assert "its 95 % interval" not in of_dates.read_text(encoding="utf-8")
+
+
 def test_table_shows_totals_where_the_warehouse_is_and_what_to_do_next(built: Build) -> None:
     shown = report(built.warehouse, "--model", "first_touch")
     assert shown.returncode == 0
@@ -430,7 +454,8 @@ def test_report_is_limited_to_a_conversion_type_and_dates(built: Build) -> None:
         (["--model", "magic"], "no model magic. It has: daily_share, data_driven,"),
         (["--type", "refund"], "no conversion type refund. It has: lead, purchase."),
         (["--start", "2024-02-01", "--end", "2024-01-01"], "after its end, 2024-01-01"),
-        (["--format", "parquet"], "needs a file: add --output FILE"),
+        (["--format", "parquet"], "needs a file: add --output FILE.parquet"),
+        (["--format", "png"], "needs a file: add --output FILE.png"),
         (["--warehouse", "nowhere.duckdb"], "nowhere.duckdb. Make it with: make build"),
         (["--warehouse", "Makefile"], "it is not a DuckDB file"),
         (["--warehouse", "seeds/channel_groups.csv"], "it is not a DuckDB file"),

@@ -9,6 +9,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import typer
@@ -36,6 +37,7 @@ from tributary.report import (
     ReportError,
     ReportRequest,
     channel_report,
+    model_estimates,
 )
 
 DAY = "%Y-%m-%d"
@@ -54,14 +56,21 @@ class ReportFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+    PNG = "png"
+    SVG = "svg"
+    PDF = "pdf"
 
 
+PICTURES = (ReportFormat.PNG, ReportFormat.SVG, ReportFormat.PDF)
 ENDINGS = {
     "": ReportFormat.TABLE,
     ".txt": ReportFormat.TABLE,
     ".csv": ReportFormat.CSV,
     ".json": ReportFormat.JSON,
     ".parquet": ReportFormat.PARQUET,
+    ".png": ReportFormat.PNG,
+    ".svg": ReportFormat.SVG,
+    ".pdf": ReportFormat.PDF,
 }
 
 
@@ -100,22 +109,25 @@ def report_command(
     ] = False,
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
 ) -> None:
-    """Print the channel report, or export it.
+    """Print the channel report, export it, or draw it beside what the other models say.
 
     It is of what is published beside the warehouse's file; of that file itself if nothing is.
     """
     chosen = output_format or _format_of(output)
-    if chosen is ReportFormat.PARQUET and output is None:
-        raise fail("A Parquet report needs a file: add --output FILE.")
+    if chosen in {ReportFormat.PARQUET, *PICTURES} and output is None:
+        raise fail(f"A report as {chosen} needs a file: add --output FILE.{chosen}")
     request = ReportRequest(model, conversion_type, _day(start), _day(end))
     file = (None if working else published_file(warehouse)) or warehouse
     try:
         with open_warehouse(file) as connection:
             report = channel_report(connection, request)
+            models = model_estimates(connection, report, request) if chosen in PICTURES else None
     except ReportError as error:
         raise fail(printable(str(error))) from None
 
-    if output is not None:
+    if output is not None and models is not None:
+        _write(output, _drawn(report, models, request, chosen))
+    elif output is not None:
         _write(output, _exported(report, request, chosen))
     elif chosen is ReportFormat.TABLE and sys.stdout.isatty():
         _print_on_terminal(report, request)
@@ -136,7 +148,8 @@ def _format_of(output: Path | None) -> ReportFormat:
     if ending not in ENDINGS:
         raise fail(
             f"A report cannot be written as {ending}. Let the file end in .csv, .json or .parquet, "
-            "in .txt or nothing for the table; or say with --format what it is to be."
+            ".png, .svg or .pdf for a picture, .txt or nothing for the table; or say with --format "
+            "what it is to be."
         )
     return ENDINGS[ending]
 
@@ -175,6 +188,18 @@ def _exported(report: ChannelReport, request: ReportRequest, chosen: ReportForma
             Console(file=text, width=max(_whole_width(table), TABLE_WIDTH)).print(table)
             sink.write(text.getvalue().encode())
     return sink.getvalue()
+
+
+def _drawn(
+    report: ChannelReport, models: pa.Table, request: ReportRequest, chosen: ReportFormat
+) -> bytes:
+    """Draw the report as the content of a file."""
+    # Loading what draws takes longer than a report.
+    from tributary.report_picture import channel_picture
+
+    return channel_picture(
+        report, models, title=_title(report, request), caption=DATES, file_format=chosen
+    )
 
 
 def _print_on_terminal(report: ChannelReport, request: ReportRequest) -> None:
@@ -228,8 +253,8 @@ def _print_notes(report: ChannelReport, request: ReportRequest, warehouse: Path)
             "where, marts.rpt_channel_attribution has the totals."
         )
     say.print(f"The warehouse is {warehouse.absolute()}; its marts are in the schema marts.")
-    say.print("Next: tributary report --help for other models, dates and files;")
-    say.print("      make docs for the lineage site.")
+    say.print("Next: tributary report --output report.png draws it beside the other models;")
+    say.print("      --help for other models, dates and files; make docs for the lineage site.")
 
 
 def _some_names(names: Iterable[str]) -> str:
@@ -276,13 +301,9 @@ def _channel_notes(report: ChannelReport) -> list[str]:
 
 
 def _report_table(report: ChannelReport, request: ReportRequest, bar_width: int) -> Table:
-    period = ""
-    if request.start or request.end:
-        period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
-    conversion_type = printable(report.conversion_type)
     without_roas = "Unpaid channels" if report.has_revenue else "Conversions without revenue"
     table = Table(
-        title=Text(f"{conversion_type} by channel, {report.attribution_model} attribution{period}"),
+        title=Text(_title(report, request)),
         title_justify="left",
         caption=f"Shares are of attributed conversions. {without_roas} have no ROAS.\n{DATES}",
         caption_justify="left",
@@ -308,6 +329,14 @@ def _report_table(report: ChannelReport, request: ReportRequest, bar_width: int)
     for row in report.totals.to_pylist():
         table.add_row(Text(row["channel"]), *_measures(row, report.has_revenue), "", "")
     return table
+
+
+def _title(report: ChannelReport, request: ReportRequest) -> str:
+    period = ""
+    if request.start or request.end:
+        period = f", {request.start or 'the first day'} to {request.end or 'the last day'}"
+    conversion_type = printable(report.conversion_type)
+    return f"{conversion_type} by channel, {report.attribution_model} attribution{period}"
 
 
 def _measures(row: dict[str, float | None], has_revenue: bool) -> list[str]:
