@@ -523,6 +523,7 @@ CHANGES = {
         update spend set spend = spend + 1 where channel = 'Email'""",
     "first of a type": """
         update conversions set conversion_type = concat('type ', $n) where rank < 0.02""",
+    "once only": "update conversions set is_once_only = not is_once_only",
     "one type": "update conversions set conversion_type = 'purchase'",
     "answers": """
         insert into answers
@@ -595,9 +596,9 @@ class Replay:
             "false as impression_interaction from range(300) as rows (i)",
             "int_conversions": "select ['files', 'demo'][1 + i % 2] as source, concat('c', i) as "
             "conversion_id, concat('p', cast(random() * 45 as int)) as person_id, "
-            "'purchase' as conversion_type, null as revenue_center, null as currency, "
-            "i as revenue, timestamp '2024-01-01' + interval 1 second * cast(random() * 86400 * "
-            "60 as bigint) as converted_at from range(50) as rows (i)",
+            "'purchase' as conversion_type, false as is_once_only, null as revenue_center, "
+            "null as currency, i as revenue, timestamp '2024-01-01' + interval 1 second * "
+            "cast(random() * 86400 * 60 as bigint) as converted_at from range(50) as rows (i)",
             "int_spend": "select 'files' as source, date '2024-01-02' as spend_date, null as "
             "campaign, null as account, null as touchpoint_id, 0 as spend, "
             "unnest(['billboard', 'Email']) as channel",

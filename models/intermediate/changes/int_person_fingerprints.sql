@@ -63,8 +63,8 @@ facts as (
         source,
         person_key,
         {{ row_hash([
-            "'conversion'", 'conversion_id', 'conversion_type', 'revenue_center', 'revenue',
-            'converted_at'
+            "'conversion'", 'conversion_id', 'conversion_type', 'is_once_only', 'revenue_center',
+            'revenue', 'converted_at'
         ]) }} as fact_hash
     from conversions
     union all
