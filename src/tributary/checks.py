@@ -9,8 +9,8 @@ Source of the interval: a quasi-Poisson model with one mean per weekday, whose v
 multiple of the mean (McCullagh and Nelder 1989, *Generalized Linear Models*, section 6.2), and the
 negative binomial (counts) or gamma (amounts) distribution of that mean and variance. That the
 multiple is itself estimated is allowed for as in Student's t: the normal score of a tail is read
-off the t distribution of its degrees of freedom. Many comparisons: Bonferroni, one half of the
-error for the totals and one half for the channels.
+off the t distribution of its degrees of freedom. Many comparisons: Bonferroni, a third of the error
+each for the totals, for the channels and for the shares.
 """
 
 from collections.abc import Iterable, Mapping
@@ -221,7 +221,8 @@ def compare(
         raise ValueError(f"The level is {level:g}; it lies between 0 and 1, as 0.99.")
     if not 0 <= tolerance < np.inf:
         raise ValueError(f"The tolerance is {tolerance:g}; it is 0 or more, as 0.01.")
-    error = (1 - level) / 2
+    # A third each for shares, for totals of new days and for channels of new days.
+    error = (1 - level) / 3
     return [
         *published_days(previous, current, tolerance),
         *row_counts(previous, current, tolerance),
