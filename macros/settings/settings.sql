@@ -148,13 +148,20 @@
     {{ return(text) }}
 {% endmacro %}
 
-{#- Country of phone numbers that are written without a country code; Kosovo has no code in ISO 3166-1. -#}
+{#-
+  Country of phone numbers that are written without a country code: those that the library which
+  reads them knows, which are the countries of ISO 3166-1 but for seven that have no numbers of
+  their own, and three that have.
+-#}
 {% macro default_phone_region() %}
     {% set text = var('default_phone_region') | string | trim %}
-    {% if text not in modules.pytz.country_names.keys() | list + ['XK'] %}
+    {% set without_numbers = ['AQ', 'BV', 'GS', 'HM', 'PN', 'TF', 'UM'] %}
+    {% if text in without_numbers
+        or text not in modules.pytz.country_names.keys() | list + ['AC', 'TA', 'XK'] %}
         {{ setting_error(
             'default_phone_region', var('default_phone_region'),
-            "a country in two capital letters (ISO 3166-1), such as US, CA or GB; 'NO' needs quotes"
+            "a country in two capital letters (ISO 3166-1) that has phone numbers of its own, such as"
+            ~ " US, CA or GB; 'NO' needs quotes"
         ) }}
     {% endif %}
     {{ return(text) }}

@@ -112,6 +112,7 @@ REPARSED = pytest.mark.fault(**WRONG_SETTING, long=True)
             marks=REPARSED,
         ),
         pytest.param("{default_phone_region: UK}", "such as US, CA or GB", marks=REPARSED),
+        pytest.param("{default_phone_region: AQ}", "has phone numbers of its own", marks=REPARSED),
         pytest.param("{default_phone_region: NO}", "'NO' needs quotes", marks=REPARSED),
         pytest.param(
             "{email_provider_rules: some}",
