@@ -104,8 +104,9 @@ REPEAT_FACTOR_GAIN = 1.92
 """By so much a repeat factor must raise the log likelihood: where there is none, it does so in one
 of twenty sets of data."""
 
-MOST_LOG_COLUMNS = 200
-"""The log link is tried with up to 100 channels: it needs a dense design."""
+MOST_LOG_COLUMNS = 201
+"""The log link is tried with up to 100 channels, which have two decays each, beside whether the
+person has converted: it needs a dense design."""
 
 MOST_HELD_OUT_LOG_LINK = float(np.log(86_400))
 """The log link is not used where it fits better than one conversion a second could be: it
