@@ -1,13 +1,16 @@
 {#-
   What rows of incremental models follow from beside the rows that they are made of, seeds but by their
-  files. Input paths and end_date are not in it: what they change is in the rows.
+  files. What input paths and end_date change is in the rows; other settings that are not in it change what
+  is computed anew in every build.
 -#}
 {% macro code_and_settings() %}
     {% set parts = [engine_version(), dbt_version] %}
     {% for name in setting_names() if name not in [
         'sources', 'ihc_database', 'files_path', 'demo_path', 'ihc_results_path', 'end_date',
-        'path_summary_rows', 'recommendation_model', 'target_roas', 'raise_margin',
-        'widest_interval_ratio', 'nurture_ratio', 'keep_generations'
+        'markov_order', 'markov_max_order', 'include_open_journeys', 'path_summary_rows',
+        'recommendation_model', 'target_roas', 'raise_margin', 'widest_interval_ratio',
+        'nurture_ratio', 'warn_rejected_share', 'fail_rejected_share', 'warn_coverage_below',
+        'fail_coverage_below', 'keep_generations'
     ] %}
         {% do parts.append(name ~ ' ' ~ var(name)) %}
     {% endfor %}
