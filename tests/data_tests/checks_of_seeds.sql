@@ -115,9 +115,6 @@
         }},
     ],
     'lift_tests': [
-        {'primary_key': {
-            'columns': ['conversion_type', 'channel', 'kind', 'start_date', 'end_date']
-        }},
         {'holds': {
             'name': 'lift_tests_are_of_a_known_kind_and_have_an_error',
             'expression':
