@@ -18,7 +18,6 @@ journey_touchpoints as (
 
 touched as (
 
-    -- Since the previous conversion: a touch at its very instant belongs to that one, or to this.
     select
         journey_windows.source,
         journey_windows.conversion_id,
@@ -32,15 +31,7 @@ touched as (
     from journey_touchpoints
     inner join journey_windows
         on journey_touchpoints.conversion_key = journey_windows.conversion_key
-    where
-        {{ in_reporting_period('journey_touchpoints.touched_at') }}
-        and (
-            '{{ journey_scope() }}' = 'every_prior'
-            or journey_windows.previous_converted_at is null
-            or journey_touchpoints.touched_at
-            {{ '>' if include_touch_at_conversion() else '>=' }}
-            journey_windows.previous_converted_at
-        )
+    where {{ in_reporting_period('journey_touchpoints.touched_at') }}
 
 ),
 
