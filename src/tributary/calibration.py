@@ -42,7 +42,7 @@ DOUBT_WITHOUT_REASON = 1 / 3
 """Doubt about a channel that does not look confounded; of one that does it is 1."""
 
 PRECISE = 0.25
-"""A test is worth while where its standard error is at most this share of the credit in doubt."""
+"""A test is worth while where its standard error is at most this share of the channel's credit."""
 
 FOLLOWS = 1.05
 """Touches that come this much oftener after touches of other channels than by chance follow
@@ -363,7 +363,6 @@ CALIBRATED_TOTALS = pa.schema(
     [
         pa.field("conversion_type", pa.string(), nullable=False),
         pa.field("channel", pa.string(), nullable=False),
-        pa.field("uncalibrated_conversions", pa.float64(), nullable=False),
         pa.field("conversions", pa.float64(), nullable=False),
         pa.field("std_error", pa.float64(), nullable=False),
         pa.field("ratio", pa.float64(), nullable=False),
@@ -448,7 +447,6 @@ def calibrate_totals(
                 {
                     "conversion_type": conversion_type,
                     "channel": each.channel,
-                    "uncalibrated_conversions": each.uncalibrated,
                     "conversions": each.conversions,
                     "std_error": each.std_error,
                     "ratio": each.ratio,

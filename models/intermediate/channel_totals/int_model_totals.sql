@@ -51,10 +51,7 @@ final as (
         credited.conversion_type,
         credited.channel,
         credit_errors.std_error,
-        case
-            when credit_errors.reach is not null
-                then {{ or_nothing('credited.conversions - credit_errors.reach') }}
-        end as conversions_low,
+        {{ or_nothing('credited.conversions - credit_errors.reach') }} as conversions_low,
         {{ or_nothing('credited.conversions + credit_errors.reach') }} as conversions_high,
         credited.conversions,
         credited.revenue

@@ -177,8 +177,8 @@ def target_of_dbt() -> Path:
 
 def _check_environment() -> None:
     """Refuse values of variables that dbt and DuckDB would answer with a stack trace."""
-    threads = os.environ.get("TRIBUTARY_THREADS", "1")
-    if not re.fullmatch("[1-9][0-9]{0,3}", threads):
+    threads = os.environ.get("TRIBUTARY_THREADS")
+    if threads is not None and not re.fullmatch("[1-9][0-9]{0,3}", threads):
         raise fail(f"TRIBUTARY_THREADS is '{threads}'. Allowed: a whole number from 1.")
     limit = os.environ.get("TRIBUTARY_MEMORY_LIMIT")
     try:
