@@ -29,3 +29,24 @@
         else coalesce(try_cast({{ column }} as timestamp), {{ zoned }})
     end
 {%- endmacro %}
+
+{#-
+  The same where midnight stands for a day without a time, as end_of_day_without_time takes it: a
+  midnight that was written with a zone, as 20:00-04:00 is one, is an instant, and a microsecond later.
+-#}
+{% macro to_utc_timestamp_or_day(column) -%}
+    {{ return(adapter.dispatch('to_utc_timestamp_or_day', 'tributary')(column)) }}
+{%- endmacro %}
+
+{% macro default__to_utc_timestamp_or_day(column) -%}
+    {%- set timestamp = tributary.to_utc_timestamp(column) -%}
+    case
+        when {{ timestamp }} = date_trunc('day', {{ timestamp }}) and (
+            typeof({{ column }}) = 'TIMESTAMP WITH TIME ZONE'
+            or regexp_matches(
+                substr(trim(cast({{ column }} as varchar)), 11), '[-+/]|Z$|UTC$|GMT$'
+            )
+        ) then {{ timestamp }} + interval '1 microsecond'
+        else {{ timestamp }}
+    end
+{%- endmacro %}

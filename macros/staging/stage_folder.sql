@@ -197,8 +197,8 @@ final as (
         '{{ source_name }}' as source,
         {{ id_or_row_number('appointment_id', 'appointments') }} as appointment_id,
         {{ to_text('customer_id') }} as customer_id,
-        {{ to_utc_timestamp('booked_at') }} as booked_at,
-        {{ to_utc_timestamp('attended_at') }} as attended_at,
+        {{ to_utc_timestamp_or_day('booked_at') }} as booked_at,
+        {{ to_utc_timestamp_or_day('attended_at') }} as attended_at,
         lower({{ to_text('status') }}) as status,
         {{ row_as_json('appointments') }} as raw_row,
         {{ load_columns() }}

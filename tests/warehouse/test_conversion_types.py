@@ -84,6 +84,7 @@ def test_stages_of_a_customer_and_delivered_conversions_stand_side_by_side(tmp_p
                 ("a1", "p", "2024-01-06 12:00", "2024-01-08 12:00", "Cancelled"),
                 ("a2", "p", "2024-01-07", "2024-01-09", ""),
                 ("a3", "q", "2024-01-07 12:00", "2199-01-01", "planned"),
+                ("a4", "s", "2024-01-07T20:00:00-04:00", "2024-01-09T00:00:00Z", ""),
             ],
             "revenue": [
                 ("r1", "p", "2024-01-09", 100, "shop"),
@@ -100,6 +101,9 @@ def test_stages_of_a_customer_and_delivered_conversions_stand_side_by_side(tmp_p
         "first_contact:form:f": ("0.0", "2024-02-01 08:00:00.000001"),
         "first_booked:appointment:a1": ("0.0", "2024-01-06 12:00:00"),
         "first_booked:appointment:a3": ("0.0", "2024-01-07 12:00:00"),
+        # A midnight that is written with a zone is a time; one without is a day.
+        "first_booked:appointment:a4": ("0.0", "2024-01-08 00:00:00.000001"),
+        "first_attended:appointment:a4": ("0.0", "2024-01-09 00:00:00.000001"),
         # The cancelled one was not attended, and the one that lies ahead is not yet.
         "first_attended:appointment:a2": ("0.0", "2024-01-09 23:59:59.999999"),
         # A year from the first payment, refunds included: the last one comes a day too late.
