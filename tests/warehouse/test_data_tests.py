@@ -136,6 +136,19 @@ TAMPERING = {
         "select one.* from (from intermediate.int_journey_touchpoints limit 1) as one "
         "cross join range(100000)",
     ],
+    "assert_conversion_types_differ_in_more_than_case": [
+        "insert into intermediate.int_conversion_types by name "
+        "select upper(conversion_type) as conversion_type from intermediate.int_conversion_types",
+    ],
+    "assert_conversion_types_occur": [
+        "insert into intermediate.int_events by name select event from seeds.conversion_types "
+        "where conversion_type = 'first_attended'",
+    ],
+    "assert_conversions_have_times": [
+        "insert into intermediate.int_conversions select one.* replace ('day' as conversion_type, "
+        "timestamp '2024-01-02' as converted_at) "
+        "from (from intermediate.int_conversions limit 1) as one cross join range(20)",
+    ],
     "assert_channels_differ_in_more_than_case": [
         "insert into marts.dim_channels select upper(channel), channel_group, is_paid "
         "from marts.dim_channels where channel = 'billboard'",
