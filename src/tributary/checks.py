@@ -35,6 +35,8 @@ LATE_SHARE = 0.1
 """In the last LATE_DAYS published, a rise of LATE_SHARE is taken for data that came late."""
 FEWEST_CONVERSIONS = 3
 """A published count that moved by less is not worth a word."""
+LEAST_AMOUNT = 1.0
+"""Nor is a published amount, in units of currency."""
 SHARE_POINTS = 0.01
 """A share of new rows is only notable if it is this far from that of the earlier ones."""
 VOLUME_FACTOR = 2
@@ -264,7 +266,7 @@ def published_days(previous: Snapshot, current: Snapshot, tolerance: float) -> l
         late = min(rise, LATE_SHARE * float(np.abs(before[-LATE_DAYS:]).sum()))
         total = float(before.sum())
         slack = tolerance * float(np.abs(before).sum())
-        is_enough = moved - late >= FEWEST_CONVERSIONS if subject.is_count else moved > late
+        is_enough = moved - late >= (FEWEST_CONVERSIONS if subject.is_count else LEAST_AMOUNT)
         readings.append(
             Reading(
                 Check.PUBLISHED,

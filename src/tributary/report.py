@@ -64,7 +64,8 @@ class ChannelReport:
         channel, spend, conversions, revenue, cpo and roas: one row for the paid channels and one
         for everything.
     rows_rejected
-        Rows of input that the build could not use, over all sources and of all time.
+        Rows of input that the build could not use and whose content is missing for it, over all
+        sources and of all time: neither rows delivered again, nor corrected, nor left out as asked.
     conversions_not_met
         Conversions that credits per touchpoint give to another channel than the model's own
         channel totals do, over all dates; 0 for models without totals of their own.
@@ -299,7 +300,7 @@ def _has_revenue(warehouse: duckdb.DuckDBPyConnection, conversion_type: str) -> 
 def _rows_rejected(warehouse: duckdb.DuckDBPyConnection) -> int:
     ((count,),) = warehouse.execute(
         "select cast(coalesce(sum(row_count), 0) as bigint) from marts.rpt_data_quality "
-        "where outcome not in ('used', 'anonymised')"
+        "where severity in ('warn', 'error') and outcome != 'duplicate_id'"
     ).fetchall()
     return int(count)
 

@@ -47,6 +47,8 @@ _SPEND = """
     having max(spend) != 0
 """
 
+# Rejected are rows that are missing: not what was delivered again, superseded by a correction, or
+# left out as was asked for.
 _ROWS = """
     select
         source,
@@ -55,7 +57,12 @@ _ROWS = """
             sum(case when outcome in ('used', 'anonymised') then row_count else 0 end) as bigint
         ) as used,
         cast(
-            sum(case when outcome in ('used', 'anonymised') then 0 else row_count end) as bigint
+            sum(
+                case
+                    when severity in ('warn', 'error') and outcome != 'duplicate_id' then row_count
+                    else 0
+                end
+            ) as bigint
         ) as rejected
     from marts.rpt_data_quality
     group by all

@@ -198,6 +198,14 @@ def test_published_days_move_by_late_data_alone() -> None:
     assert found(3, 2) == []
 
 
+@pytest.mark.parametrize(("cents", "expected"), [(0.99, False), (1.0, True)])
+def test_cents_that_moved_are_not_worth_a_word(cents: float, expected: bool) -> None:
+    before, after = (
+        snapshot({REVENUE: np.array([0.0, amount, 0.0])}, 3, str(amount)) for amount in (0.0, cents)
+    )
+    assert bool(notable(compare(before, after))) == expected
+
+
 def test_days_that_moved_against_each_other_are_found() -> None:
     before = {REVENUE: np.full(30, 50.0)}
     after = {REVENUE: np.concatenate([[0.0, 100.0], np.full(28, 50.0)])}
@@ -254,6 +262,7 @@ def publish_days(
     last: int = 20,
     channel: str = "Email",
     settings: dict[str, int] | None = None,
+    again: str = "'repeated_row', 'info', 0",
 ) -> str:
     """Publish so many days of 20 conversions each, of `last` on the last, and name it."""
     began = datetime(2024, 1, 1, 6, tzinfo=UTC) + timedelta(days=day_count)
@@ -296,13 +305,17 @@ def publish_days(
             from marts.fct_conversions
             group by all;
             create table marts.rpt_data_quality as
-            select
-                'demo' as source, 'sessions' as entity, 'used' as outcome, 50 * $days as row_count;
+            from (values
+                ('demo', 'sessions', 'used', null, 50 * $days),
+                ('demo', 'sessions', 'missing_id', 'error', 1),
+                ('demo', 'sessions', $again)
+            ) as outcomes (source, entity, outcome, severity, row_count);
             create table marts.rpt_unmapped_traffic as
             select 2 * $days as touchpoints, 0.04 as share_of_touchpoints
             """.replace("$days", str(day_count))
             .replace("$last", str(last))
             .replace("$channel", "'" + channel.replace("'", "''") + "'")
+            .replace("$again", again)
         )
         marts = [
             mart
@@ -530,3 +543,22 @@ def test_few_days_and_days_without_news_are_said(tmp_path: Path) -> None:
     assert "that takes 14 days before them, and there are 5" in check(tmp_path).stdout
     assert "No complete day is new" in check(tmp_path, "--lag", "30").stdout
     assert check(tmp_path, "--lag", "30").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("again", "status"),
+    [
+        ("'repeated_row', 'info', 1000", 0),
+        ("'duplicate_id', 'warn', 1000", 0),
+        ("'no_consent', 'info', 1000", 0),
+        ("'unreadable_time', 'error', 1000", 1),
+    ],
+)
+def test_rows_delivered_again_or_corrected_are_not_missing(
+    tmp_path: Path, again: str, status: int
+) -> None:
+    publish_days(tmp_path, 30)
+    publish_days(tmp_path, 31, again=again)
+    result = check(tmp_path)
+    assert result.exit_code == status, result.output
+    assert ("Rows that cannot be used are missing" in result.output) == bool(status)
