@@ -21,6 +21,18 @@
     end
 {%- endmacro %}
 
+{#- Seconds from a number of them, m:ss or h:mm:ss; what is none of these is null. -#}
+{% macro to_seconds(column) -%}
+    {%- set text = 'trim(cast(' ~ column ~ ' as varchar))' -%}
+    case
+        when regexp_full_match({{ text }}, '([0-9]+:)?[0-9]{1,2}:[0-9]{2}([.][0-9]+)?')
+            then 3600 * coalesce(try_cast(split_part({{ text }}, ':', -3) as double), 0)
+                + 60 * cast(split_part({{ text }}, ':', -2) as double)
+                + cast(split_part({{ text }}, ':', -1) as double)
+        else try_cast({{ text }} as double)
+    end
+{%- endmacro %}
+
 {#- A yes/no flag from true/false, yes/no or a number (0 is no); what is none of these is null. -#}
 {% macro to_flag(column) -%}
     case

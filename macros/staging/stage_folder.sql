@@ -144,7 +144,7 @@ final as (
         {{ to_text('landing_page') }} as landing_page,
         {{ to_text('first_touch') }} as first_touch,
         {{ to_text('last_touch') }} as last_touch,
-        try_cast({{ to_text('duration') }} as double) as duration_seconds,
+        {{ to_seconds('duration') }} as duration_seconds,
         {{ to_consent('consent') }} as has_consent,
         {{ row_as_json('calls') }} as raw_row,
         {{ load_columns() }}

@@ -30,6 +30,13 @@ final as (
             {{ privacy_reasons('identity_links', 'linked_at', consent='touches and logins') }}
             when kind not in ('login', 'form') then 'unknown_kind'
             when coalesce(user_id, customer_id, phone, email) is null then 'missing_person'
+            -- A login ties two of cookie, customer and contact together.
+            when
+                kind = 'login' and (
+                    coalesce(user_id, customer_id) is null
+                    or coalesce(user_id, phone, email) is null
+                    or coalesce(customer_id, phone, email) is null
+                ) then 'links_nothing'
             when linked_at is null then 'unreadable_time'
             when not ({{ is_plausible_time('linked_at') }}) then 'implausible_time'
             when {{ is_in_the_future('linked_at') }} then 'future_time'
