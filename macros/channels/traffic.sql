@@ -19,12 +19,25 @@
     {%- endfor -%}
 {%- endmacro %}
 
+{#- The landing page where it has parameters: few have, and only these are searched for them. -#}
+{% macro page_with_parameters() -%}
+    case when contains(landing_page, '=') then landing_page end
+{%- endmacro %}
+
+{#- Select list: the campaign that a row names or, as it is written, that the tags of its page do. -#}
+{% macro campaign_or_tag() -%}
+    coalesce(
+        campaign,
+        nullif({{ on_one_line(address_parameter(page_with_parameters(), 'utm_campaign')) }}, '')
+    ) as campaign
+{%- endmacro %}
+
 {#- `columns`: those of the channel, traffic_source, medium, campaign, referrer, landing_page,
     tracking_label, referral_source_id that the relation has. -#}
 {% macro traffic(touchpoint_type, columns) -%}
     {%- set told = columns | reject('equalto', 'channel') | list -%}
     {%- set has_page = 'landing_page' in columns -%}
-    {%- set page = "case when contains(landing_page, '=') then landing_page end" -%}
+    {%- set page = page_with_parameters() -%}
     {%- set values = {'touchpoint_type': "'" ~ touchpoint_type ~ "'"} -%}
     {%- if has_page and click_id_parameters() -%}
         {%- do values.update({'click_id': address_parameters_among(page, click_id_parameters())}) -%}

@@ -20,12 +20,6 @@ touchpoints as (
 
 ),
 
-traffic_channels as (
-
-    select * from {{ ref('int_traffic_channels') }}
-
-),
-
 final as (
 
     select
@@ -44,16 +38,12 @@ final as (
         journey_touchpoints.converted_at,
         journey_touchpoints.touch_number,
         journey_touchpoints.journey_length,
-        coalesce(touchpoints.campaign, traffic_channels.campaign) as campaign
+        touchpoints.campaign
     from journey_touchpoints
     inner join journey_windows
         on journey_touchpoints.conversion_key = journey_windows.conversion_key
     inner join touchpoints
         on journey_touchpoints.touchpoint_key = touchpoints.touchpoint_key
-    left join traffic_channels
-        on
-            touchpoints.source = traffic_channels.source
-            and touchpoints.traffic = traffic_channels.traffic
 
 )
 

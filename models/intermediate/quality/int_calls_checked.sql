@@ -15,7 +15,7 @@ final as (
         channel,
         traffic_source,
         medium,
-        campaign,
+        {{ campaign_or_tag() }},
         referral_source_id,
         tracking_label,
         {{ unless_anonymous('landing_page') }},

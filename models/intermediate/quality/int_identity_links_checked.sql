@@ -17,7 +17,7 @@ final as (
         channel,
         traffic_source,
         medium,
-        campaign,
+        {{ campaign_or_tag() }},
         {{ unless_anonymous('landing_page') }},
         {{ unless_anonymous('raw_row') }},
         loaded_at,

@@ -63,7 +63,7 @@ checked as (
         channel,
         traffic_source,
         medium,
-        campaign,
+        {{ campaign_or_tag() }},
         {{ unless_anonymous('referrer') }},
         {{ unless_anonymous('landing_page') }},
         holder_engagement,
