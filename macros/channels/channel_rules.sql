@@ -66,7 +66,8 @@ patterns as (
             {%- endfor %}
         ) as all_patterns,
         coalesce({{ traffic_columns() | join(', ') }}) is not null as has_pattern,
-        coalesce(not try(regexp_full_match('', click_id)), false) as needs_click_id
+        coalesce(not try(regexp_full_match('', click_id)), false) as needs_click_id,
+        not needs_click_id and coalesce(traffic_source, medium, campaign) is not null as asks_for_tags
     from rules
 
 ),
@@ -77,10 +78,22 @@ compared as (
         *,
         count(*) over (partition by rule_number) as same_priority,
         max(rule_number) over () as last_priority,
-        min(case when not needs_click_id and coalesce(traffic_source, medium, campaign) is not null then rule_number end)
-            over () as first_tag_priority,
+        min(case when asks_for_tags then rule_number end) over () as first_tag_priority,
+        max(case when needs_click_id then rule_number end) over () as last_click_priority,
         min(rule_number) over (partition by all_patterns) as first_same_priority
     from patterns
+
+),
+
+misplaced as (
+
+    -- Of rules for click ids and for tags in each other's place, the fewer are in the wrong one.
+    select
+        *,
+        count(case when needs_click_id and rule_number > first_tag_priority then 1 end) over ()
+            <= count(case when asks_for_tags and rule_number < last_click_priority then 1 end) over ()
+            as are_click_ids_misplaced
+    from compared
 
 ),
 
@@ -89,13 +102,13 @@ rule_problems as (
     select
         'channel_rules' as seed,
         rule_number,
-        concat('priority ', coalesce(priority, '(none)'), ', channel ', coalesce(compared.channel, '(none)')) as row_name,
+        concat('priority ', coalesce(priority, '(none)'), ', channel ', coalesce(misplaced.channel, '(none)')) as row_name,
         case
             when rule_number is null
                 then 'its priority is no whole number. Allowed: a number from 0 to 999999999, lowest first, each once'
             when same_priority > 1
                 then 'another rule has the same priority. Allowed: a number from 0 to 999999999, lowest first, each once'
-            when compared.channel is null
+            when misplaced.channel is null
                 then 'it names no channel. Allowed: a channel that seeds/channel_groups.csv lists'
             when channels.channel is null
                 then 'its channel is unknown. Allowed: a channel that seeds/channel_groups.csv lists; add a row there for a new one'
@@ -105,14 +118,16 @@ rule_problems as (
             {% endfor %}
             when not has_pattern and rule_number < last_priority
                 then 'it has no pattern and matches everything, so that no rule after it ever applies. Allowed: at least one pattern, except in the last rule'
-            when needs_click_id and rule_number > first_tag_priority
+            when asks_for_tags and rule_number < last_click_priority and not are_click_ids_misplaced
+                then concat('it asks for tags before the rule of priority ', last_click_priority, ', which asks for a click id. Allowed: a priority above ', last_click_priority, ', because click ids decide first')
+            when needs_click_id and rule_number > first_tag_priority and are_click_ids_misplaced
                 then concat('it asks for a click id after the rule of priority ', first_tag_priority, ', which asks for tags. Allowed: rules for click ids before those, because click ids decide first')
             when first_same_priority < rule_number
                 then concat('it never applies, because the rule of priority ', first_same_priority, ' has the same patterns. Allowed: patterns that no other rule has')
         end as problem
-    from compared
+    from misplaced
     left join channels
-        on lower(compared.channel) = channels.channel
+        on lower(misplaced.channel) = channels.channel
 
 ),
 

@@ -322,6 +322,16 @@ def test_rules_that_cannot_be_used_are_named(copied: Path) -> None:
 
 
 @pytest.mark.fault(
+    done="a rule for tags before the rules for click ids",
+    expected="the build stops and names that rule, not those that come after it",
+)
+def test_of_rules_in_the_wrong_order_the_fewer_are_named(copied: Path) -> None:
+    output = _build_traffic(copied, {"channel_rules": ["5,,,mine,,,,,,Email,"]})
+    assert "priority 5, channel Email: it asks for tags before the rule of priority 130," in output
+    assert "it asks for a click id after" not in output
+
+
+@pytest.mark.fault(
     done="a click id that is no name of a parameter",
     expected="the build stops and names the row of the seed",
     long=True,
