@@ -240,6 +240,7 @@ def test_inputs_that_stay_away_are_told_by_freshness(tmp_path: Path) -> None:
     files = tmp_path / "input"
     write_csv(files / "sessions.csv", HEADERS["sessions"], [("s", "u", "2024-01-01", "Email")])
     write_csv(files / "conversions.csv", HEADERS["conversions"], [("c", "u", "2024-01-02", 5)])
+    write_csv(files / "spend.csv", HEADERS["spend"], [("2024-01-02", "Email", 5)])
     told = run_dbt(
         tmp_path,
         *("source", "freshness"),
@@ -249,6 +250,9 @@ def test_inputs_that_stay_away_are_told_by_freshness(tmp_path: Path) -> None:
     assert told.status == 0, told.output
     assert "WARN freshness of files.sessions" in told.output
     assert "WARN freshness of files.conversions" in told.output
+    assert "WARN freshness of files.spend" in told.output
+    # What is not delivered is not late.
+    assert "PASS freshness of files.calls" in told.output
 
 
 def test_freshness_is_not_asked_of_a_source_that_takes_no_part(tmp_path: Path) -> None:
