@@ -1,8 +1,10 @@
 -- Amounts of several currencies cannot be added up: without the setting reporting_currency there is
 -- one. In any case a source states the currency of all of its conversions and revenue rows or of
 -- none, and so for its spend. An event without revenue needs no currency.
-{{ config(meta={'tells': "concat(source, ', ', kind, ': ', case when one_currency != another_currency "
-    ~ "then concat(one_currency, ' to ', another_currency) else coalesce(one_currency, 'a currency') end, "
+{{ config(meta={'tells': "concat(source, ', ', kind, ': ', "
+    ~ "case when one_currency != another_currency "
+    ~ "then concat(one_currency, ' to ', another_currency) "
+    ~ "else coalesce(one_currency, 'a currency') end, "
     ~ "' in ', amounts_with_currency, ' of ', amounts, ' rows')"}) }}
 {%- set original = 'original_' if reporting_currency() else '' %}
 {%- set currency = 'original_currency as currency' if original else 'currency' %}

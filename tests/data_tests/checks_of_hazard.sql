@@ -1,4 +1,8 @@
 -- What holds of the tables of models/intermediate/hazard: docs/decisions/0017.
+{%- set left = [] %}
+{%- for decay in hazard_decays() %}
+{%- do left.append('left_' ~ decay.days ~ ' >= 0') %}
+{%- endfor %}
 
 {{ checks_of({
     'int_hazard_impulses': [
@@ -25,8 +29,8 @@
         }},
         {'holds': {
             'expression':
-                "case when channel = '(baseline)' then weight >= 1 else left_2 >= 0 and "
-                ~ 'left_4 >= 0 and left_8 >= 0 and left_60 >= 0 end'
+                "case when channel = '(baseline)' then weight >= 1 else "
+                ~ left | join(' and ') ~ ' end'
         }},
     ],
     'int_hazard_points': [
@@ -36,8 +40,8 @@
         {'primary_key': {'columns': ['point_key', 'channel', 'ordinal']}},
         {'holds': {
             'expression':
-                "case when channel = '(baseline)' then weight > 0 else left_2 >= 0 and "
-                ~ 'left_4 >= 0 and left_8 >= 0 and left_60 >= 0 end'
+                "case when channel = '(baseline)' then weight > 0 else "
+                ~ left | join(' and ') ~ ' end'
         }},
     ],
     'int_hazard_coefficients': [

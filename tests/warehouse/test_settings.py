@@ -2,12 +2,13 @@
 
 import csv
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from .conftest import PROJECT, run_dbt, write_csv
+from .conftest import PROJECT, Build, run_dbt, write_csv
 
 
 def _message(folder: Path, variables: str, **environment: str) -> str:
@@ -327,3 +328,41 @@ def test_the_folder_of_a_new_warehouse_is_made(tmp_path: Path) -> None:
     )
 
     assert warehouse.exists(), built.output
+
+
+UNUSUAL = {
+    "short": (
+        "lookback_days: 3, journey_scope: since_last_conversion, "
+        "include_touch_at_conversion: true, time_decay_half_life_days: 0.5, markov_order: 1, "
+        "markov_max_order: 1, include_open_journeys: false, path_summary_rows: 1, "
+        "recommendation_model: markov"
+    ),
+    "long": (
+        "lookback_days: none, markov_order: 3, markov_max_order: 5, start_date: '2024-01-05', "
+        "end_date: '2024-02-20', without_consent: anonymise, missing_consent: refused, "
+        "warn_rejected_share: null, recommendation_model: ensemble"
+    ),
+}
+
+
+@pytest.mark.fault(
+    done="settings far from their defaults, such as a lookback of three days, or without end",
+    expected="a whole build, whose data tests pass",
+)
+@pytest.mark.parametrize("settings", UNUSUAL.values(), ids=UNUSUAL)
+def test_a_whole_build_takes_unusual_settings(
+    build_files: Callable[..., Build], settings: str
+) -> None:
+    days = [f"2024-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(56)]
+    touches = [
+        (f"s{number}", f"u{number % 90}", f"{days[number % 56]} 08:{number % 60:02}", channel)
+        for number, channel in enumerate(["Email", "Paid Social", "Direct"] * 120)
+    ]
+    orders = [
+        (f"c{number}", f"u{number % 90}", f"{days[(3 * number) % 56]} 20:00", 10 + number)
+        for number in range(150)
+    ]
+    built = build_files({"sessions": touches, "conversions": orders}, settings)
+    models = built.value("select count(distinct attribution_model) from marts.rpt_channel_roi")
+
+    assert models == built.value("select count(*) from seeds.attribution_models where is_enabled")
