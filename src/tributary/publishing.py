@@ -49,7 +49,8 @@ PARTIAL = ".partial-"
 REWRITTEN = ".rewritten"
 
 STORAGE_VERSION = "v1.0.0"
-"""Of the DuckDB file: clients of DuckDB 1.0 (June 2024) and later open it."""
+"""Of the DuckDB file: clients of DuckDB 1.1 (September 2024) and later read all of it. DuckDB 1.0
+opens it, and fails at a column of lists that are all empty."""
 
 _PUBLICATION = '"publication under way"'
 _COPY_OPTIONS = "format parquet, compression zstd"
@@ -285,7 +286,7 @@ def finish_rewrites(folder: Path) -> None:
         remove_generation(folder, stand_in.name)
 
 
-def prune(folder: Path, keep: int) -> list[str]:
+def prune(folder: Path, keep: int, runs: Sequence[str] = ()) -> list[str]:
     """Remove all but the newest generations, and never the one that `current` points to.
 
     Parameters
@@ -294,6 +295,9 @@ def prune(folder: Path, keep: int) -> list[str]:
         Where generations are.
     keep
         How many stay; at least 1.
+    runs
+        All runs, the oldest first: a clock may have run ahead, and names have its time. What is
+        none of them is older.
 
     Returns
     -------
@@ -303,7 +307,9 @@ def prune(folder: Path, keep: int) -> list[str]:
     if keep < 1:
         raise ValueError(f"keep is {keep}; at least 1 generation stays.")
     current = current_generation(folder)
-    removed = [name for name in generations(folder)[:-keep] if name != current]
+    place = {name: index for index, name in enumerate(runs)}
+    oldest_first = sorted(generations(folder), key=lambda name: place.get(name, -1))
+    removed = [name for name in oldest_first[:-keep] if name != current]
     for name in removed:
         remove_generation(folder, name)
     return removed

@@ -466,7 +466,7 @@ def test_a_publication_whose_folder_is_gone_is_lost(tmp_path: Path) -> None:
     assert f"The folder of {name}, which is published, is gone." in result.stderr
     shown = CliRunner().invoke(app, ["runs", "--warehouse", str(tmp_path / FILE)]).stdout
     assert "lost" in shown
-    assert "its folder is gone; tributary build" in " ".join(shown.split())
+    assert "its folder, or its file, is gone; tributary build" in " ".join(shown.split())
     assert "current" not in shown
 
 

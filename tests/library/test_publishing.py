@@ -287,6 +287,8 @@ def test_pruning_keeps_the_newest_and_the_current_one(folder: Path) -> None:
     assert prune(folder, 2) == [names[0], names[2]]
     assert generations(folder) == [names[1], names[3], names[4]]
     assert current_generation(folder) == names[1]
+    # By the log names[3] came last: a clock had run ahead.
+    assert prune(folder, 1, [names[4], names[1], names[3]]) == [names[4]]
     with pytest.raises(ValueError, match="keep is 0"):
         prune(folder, 0)
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -541,6 +542,9 @@ def test_what_is_no_warehouse_is_left_alone(folder: Path) -> None:
         (["--vars", "[a, b]"], "--vars is '[a, b]'. Write it as YAML"),
         (["--vars", "{a: "], "--vars is '{a: '. Write it as YAML"),
         (["--vars", "{30: lookback_days}"], "--vars is '{30: lookback_days}'. Write it as YAML"),
+        (["--vars", "{a: {1: 2, b: 3}}"], "--vars is '{a: {1: 2, b: 3}}'. Write it as YAML"),
+        (["--vars", "{a: &x [*x]}"], "--vars is '{a: &x [*x]}'. Write it as YAML"),
+        (["--vars", "[]"], "--vars is '[]'. Write it as YAML"),
         (["--warehouse", "/proc/none/tributary.duckdb"], "/proc/none"),
     ],
 )
@@ -648,6 +652,27 @@ def test_a_seed_that_is_gone_is_named(folder: Path) -> None:
     assert "with this line alone, for no rows: channel,is_paid" in told
 
 
+@pytest.mark.fault(
+    done="variables of dbt that leave out tests or rows (DBT_EXCLUDE_RESOURCE_TYPES, DBT_EMPTY …)",
+    expected="a build does not take them: what is published is tested and whole",
+)
+def test_a_build_leaves_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tmp_path / "said"
+    (tmp_path / "dbt").write_text(f"#!/bin/sh\nenv > {said}\n")
+    (tmp_path / "dbt").chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    for name in (
+        "DBT_EXCLUDE_RESOURCE_TYPES",
+        "DBT_ENGINE_RESOURCE_TYPES",
+        "DBT_EMPTY",
+        "DBT_MINE",
+    ):
+        monkeypatch.setenv(name, "test")
+    command._run_dbt(tmp_path / "private", tmp_path, "{}", False)
+    given = {line.split("=")[0] for line in said.read_text().splitlines()}
+    assert {name for name in given if name.startswith("DBT_")} == {"DBT_MINE"}
+
+
 def test_a_link_in_place_of_the_working_file_is_left_alone(folder: Path) -> None:
     folder.mkdir()
     (folder / FILE).symlink_to("elsewhere.duckdb")
@@ -674,16 +699,20 @@ def test_a_link_that_leads_nowhere_is_replaced(folder: Path, target: str | None)
 
 @pytest.mark.fault(
     done="`current` was copied and is a folder, not a link",
-    expected="not published and said so; the folder is as it was",
+    expected="builds and erasures are refused and say how to put the link back; it is as it was",
 )
 def test_a_folder_in_place_of_the_link_is_left_alone(folder: Path) -> None:
     assert build(folder).exit_code == 0
     home = (folder / "current").resolve()
     (folder / "current").unlink()
     shutil.copytree(home, folder / "current")
-    failed = build(folder)
-    assert failed.exit_code == 1
-    assert "Cannot publish: [Errno 21] Is a directory" in failed.output
+    erase = ("erase", "--person", "u", "--yes", "--warehouse", str(folder / FILE))
+    for refused in (build(folder), tributary(*erase)):
+        assert refused.exit_code == 1
+        told = " ".join(refused.output.split())
+        assert "current is no link to a publication, but a copy" in told
+        assert f"ln -s generations/{home.name} {folder / 'current'}" in told
+    assert len(generations(folder)) == 1
     assert {path.name for path in (folder / "current").iterdir()} == {
         path.name for path in home.iterdir()
     }

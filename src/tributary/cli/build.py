@@ -35,6 +35,7 @@ from tributary.publishing import (
     current_generation,
     damaged_histories,
     finish_rewrites,
+    generations,
     new_generation,
     prune,
     publish,
@@ -113,12 +114,21 @@ def places_of(warehouse: Path) -> Places:
     Raises
     ------
     typer.Exit
-        If it is a link: replacing or removing that would leave the file it leads to.
+        If it is a link: replacing or removing that would leave the file it leads to. If `current`
+        beside it is none: it would stay what readers see, whatever is published or erased.
     """
     if warehouse.is_symlink():
         raise fail(
             f"{warehouse} is a link to {warehouse.readlink()}. The working file is replaced whole: "
             "give that file itself with --warehouse, or move it here in the place of the link."
+        )
+    current = warehouse.parent / CURRENT
+    if current.exists() and not current.is_symlink():
+        kept = generations(warehouse.parent)
+        link = f"; ln -s {GENERATIONS}/{kept[-1]} {current}" if kept else ""
+        raise fail(
+            f"{current} is no link to a publication, but a copy: readers of it would not see what "
+            f"is published or erased. Put the link in its place: rm -r {current}{link}"
         )
     return Places(warehouse.absolute())
 
@@ -193,13 +203,13 @@ def _settings(variables: str) -> dict[str, Any]:
     """Resolve the vars of the project in this folder."""
     project = project_file()
     try:
-        given = yaml.safe_load(variables) or {}
-    except (yaml.YAMLError, ValueError):
-        given = None
-    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise fail(f"--vars is '{variables}'. Write it as YAML: --vars '{{lookback_days: 30}}'.")
-    declared = yaml.safe_load(project.read_text(encoding="utf-8"))["vars"]
-    return resolved_settings(declared, given, os.environ)
+        given = yaml.safe_load(variables)
+        if isinstance(given, dict) and all(isinstance(name, str) for name in given):
+            declared = yaml.safe_load(project.read_text(encoding="utf-8"))["vars"]
+            return resolved_settings(declared, given, os.environ)
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError):
+        pass  # What YAML can say and settings cannot, such as keys of several types.
+    raise fail(f"--vars is '{variables}'. Write it as YAML: --vars '{{lookback_days: 30}}'.")
 
 
 def _check_seeds() -> None:
@@ -377,8 +387,20 @@ def _build(places: Places, run: Run, variables: str, full_refresh: bool, *locks:
         raise _not_published(places, run) from None
     append_run(places.log, run)
     _replace(places.private, places.warehouse)
-    prune(places.folder, int(str(run.settings["keep_generations"])))
+    prune(
+        places.folder,
+        int(str(run.settings["keep_generations"])),
+        [each.run_id for each in read_runs(places.log)],
+    )
     shutil.rmtree(places.private_folder)
+
+
+_PARTS_OF_A_BUILD = frozenset(
+    f"DBT_{prefix}{option}"
+    for prefix in ("", "ENGINE_")
+    for option in ("RESOURCE_TYPES", "EXCLUDE_RESOURCE_TYPES", "EMPTY", "SAMPLE", "DEFER")
+)
+"""Variables by which dbt would leave out tests, seeds or rows: what is published has them all."""
 
 
 def _run_dbt(
@@ -391,7 +413,10 @@ def _run_dbt(
     command = [dbt_program, "build", "--write-json", "--vars", variables]
     with subprocess.Popen(  # noqa: S603 - a list, no shell
         [*command, "--full-refresh"] if full_refresh else command,
-        env={**os.environ, "TRIBUTARY_WAREHOUSE": str(private)},
+        env={
+            **{name: value for name, value in os.environ.items() if name not in _PARTS_OF_A_BUILD},
+            "TRIBUTARY_WAREHOUSE": str(private),
+        },
         pass_fds=[lock.descriptor for lock in locks],
     ) as dbt:
         for lock in locks:

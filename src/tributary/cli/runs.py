@@ -15,7 +15,7 @@ from tributary.cli.console import (
     say,
     table_console,
 )
-from tributary.publishing import CURRENT, GENERATIONS, current_generation, generations
+from tributary.publishing import GENERATIONS, current_generation, generations, published_file
 from tributary.runs import ERASED, FAILED, PUBLISHED, RUNS_FILE, Run, read_runs
 
 IS_CURRENT = "current"
@@ -32,7 +32,7 @@ def runs_command(
     if not runs:
         raise fail(f"There are no runs in {folder}. Make one with: tributary build")
     current = current_generation(folder)
-    state = IS_CURRENT if (folder / CURRENT).exists() else IS_LOST
+    state = IS_CURRENT if published_file(warehouse.absolute()) else IS_LOST
     kept = generations(folder)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Run", no_wrap=True)
@@ -82,7 +82,7 @@ def _next(run: Run, status: str, is_newest: bool, kept: list[str]) -> str:
     if status == IS_CURRENT:
         return f"look at {', '.join(run.warned)}" if run.warned else "tributary report"
     if status == IS_LOST:
-        return "its folder is gone; tributary build"
+        return "its folder, or its file, is gone; tributary build"
     if run.status == PUBLISHED:
         return "kept" if run.run_id in kept else "pruned"
     if run.status == ERASED and run.erased:
