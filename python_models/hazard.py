@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tributary.hazard import attribute_person_time
+from tributary.hazard_tables import attribute_person_time
 from tributary.relations import as_arrow
 
 
 def model(dbt: Any, session: Any) -> Any:
-    """One row per coefficient, channel total and diagnostic; see tributary.hazard."""
+    """One row per coefficient, channel total and diagnostic; see tributary.hazard_tables."""
     return attribute_person_time(
         as_arrow(dbt.ref("int_hazard_exposure")),
         as_arrow(dbt.ref("int_hazard_events")),

@@ -2,9 +2,9 @@
 
 Algorithms are pure functions over NumPy arrays and Arrow tables of aggregates, which know neither
 dbt nor a database; the warehouse's Python models call them: attribution (`markov`, `shapley`,
-`hazard`, `log_hazard`, `calibration`, `survival`, `data_driven`, `ihc`, `raking`, with `gram` and
-`threads`), persons (`contacts`, `identity`, `record_linkage`, `suppression`), `checks`, and the
-simulators (`simulation`, `customer_records`, `market_files`).
+`hazard` and its `hazard_tables`, `log_hazard`, `calibration`, `survival`, `data_driven`, `ihc`,
+`raking`, with `gram` and `threads`), persons (`contacts`, `identity`, `record_linkage`,
+`suppression`), `checks`, and the simulators (`simulation`, `customer_records`, `market_files`).
 
 What reads or writes a warehouse: `publishing`, `runs`, `build_lock`, `erasure`, `snapshots`,
 `report` (`report_picture` draws it), `ihc_tables`, `ihc_ledger`; `ihc_service` speaks with the

@@ -17,13 +17,11 @@ from tributary.hazard import (
     BASELINE,
     LARGEST_REPEAT_FACTOR,
     NEWTON_EVERY,
-    RESULTS,
     STD_ERROR_FACTOR,
     Feature,
     PersonTime,
     PersonTimeSample,
     after_first_conversion,
-    attribute_person_time,
     channel_of,
     fit_hazard,
     fit_repeat_factor,
@@ -31,8 +29,8 @@ from tributary.hazard import (
     maximize_likelihood,
     merge_ordinals,
     perturbed_coefficients,
-    read_person_time,
 )
+from tributary.hazard_tables import RESULTS, attribute_person_time, read_person_time
 
 FloatArray = npt.NDArray[np.float64]
 END = 40.0

@@ -18,7 +18,7 @@ from dbt_common.clients.jinja import template_cache
 
 # What the Python models import, so that no build has to: these load SciPy and scikit-learn.
 import tributary.data_driven
-import tributary.hazard
+import tributary.hazard_tables
 import tributary.raking
 import tributary.shapley  # noqa: F401
 
