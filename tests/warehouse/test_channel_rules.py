@@ -324,6 +324,7 @@ def test_rules_that_cannot_be_used_are_named(copied: Path) -> None:
 @pytest.mark.fault(
     done="a rule for tags before the rules for click ids",
     expected="the build stops and names that rule, not those that come after it",
+    long=True,
 )
 def test_of_rules_in_the_wrong_order_the_fewer_are_named(copied: Path) -> None:
     output = _build_traffic(copied, {"channel_rules": ["5,,,mine,,,,,,Email,"]})
