@@ -21,7 +21,7 @@ def stage(folder: Path, files: Path, select: str = "path:models/staging/files") 
             write_csv(files / f"{name}.csv", HEADERS[name], [])
     built = run_dbt(
         folder,
-        *("run", "--select", select),
+        *("build", "--select", select, "--resource-type", "model", "--resource-type", "seed"),
         variables=f"{{sources: [files], files_path: '{files}'}}",
     )
     assert built.status == 0, built.output
