@@ -124,6 +124,33 @@ def test_the_settings_that_models_follow_from_are_found(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_kept_follows_from_no_setting_that_recomputes_nothing(tmp_path: Path) -> None:
+    for name in ("sessions", "conversions"):
+        write_csv(tmp_path / f"{name}.csv", HEADERS[name], [])
+    told = run_dbt(
+        tmp_path,
+        "compile",
+        "--inline",
+        """
+        {% set nodes, kept, found = {}, [], [] %}
+        {% for name, node in graph.nodes.items() if node.resource_type == 'model' %}
+            {% do nodes.update({name: node}) %}
+        {% endfor %}
+        {% for name, node in nodes.items() if node.config.materialized == 'incremental' %}
+            {% do kept.append(name) %}
+            {% do found.extend(settings_of_model(nodes, name)) %}
+        {% endfor %}
+        select '{{ kept | length }} kept'
+        , '{{ settings_of_nothing_kept() | select("in", found) | sort | join(" ") }}' as followed
+        """,
+        variables=f"{{sources: [files], files_path: '{tmp_path}'}}",
+    )
+    assert "'9 kept'" in told.output
+    # What the end and the sources change is in the rows; the model of recommendations has the
+    # hazard computed, which is not kept.
+    assert "'end_date recommendation_model sources' as followed" in told.output
+
+
 def test_a_part_is_built_where_nothing_is_mixed(built: Build) -> None:
     folder = built.warehouse.parent
     for command, selected, settings in (
