@@ -126,6 +126,20 @@ def test_quiet_days_alarm_as_seldom_as_the_level_says(level: float) -> None:
     assert allowed / 5 - 1 <= alarms <= allowed + np.sqrt(allowed)
 
 
+def test_shares_totals_and_channels_spend_the_error_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[float] = []
+
+    def spend(before: Snapshot, after: Snapshot, error: float) -> list[Reading]:
+        spent.append(error)
+        return []
+
+    for name in ("shares", "new_days"):
+        monkeypatch.setattr(f"tributary.checks.{name}", spend)
+    compare(snapshot({}, 70), snapshot({}, 71, "two"), 0.97)
+    of_shares, of_totals_and_of_channels = spent
+    assert of_shares + 2 * of_totals_and_of_channels == pytest.approx(0.03)
+
+
 @pytest.mark.parametrize("unit", [1.0, 2.5])
 def test_intervals_are_right_on_average(unit: float) -> None:
     """One series, so that no correction for many hides an interval that is wrong."""

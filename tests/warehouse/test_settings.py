@@ -1,11 +1,15 @@
 """Wrong settings and missing input stop a build at its start, by name."""
 
+import ast
 import csv
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import phonenumbers
 import pytest
+import pytz  # type: ignore[import-untyped]
 import yaml
 
 from .conftest import PROJECT, Build, run_dbt, write_csv
@@ -328,6 +332,14 @@ def test_the_folder_of_a_new_warehouse_is_made(tmp_path: Path) -> None:
     )
 
     assert warehouse.exists(), built.output
+
+
+def test_regions_are_those_that_the_reader_of_numbers_knows() -> None:
+    macro = (PROJECT / "macros/settings/settings.sql").read_text(encoding="utf-8")
+    (without,) = re.findall(r"set without_numbers = (\[.*?\])", macro)
+    (further,) = re.findall(r"country_names\.keys\(\) \| list \+ (\[.*?\])", macro)
+    named = {*pytz.country_names} - {*ast.literal_eval(without)} | {*ast.literal_eval(further)}
+    assert named == {*phonenumbers.SUPPORTED_REGIONS}
 
 
 UNUSUAL = {
