@@ -145,18 +145,22 @@ _TOTALS = f"""
 
 _MODELS = f"""
     select
-        credited.attribution_model,
-        credited.channel,
-        sum(credited.conversions) as conversions,
-        any_value(roi.conversions_low) as conversions_low,
-        any_value(roi.conversions_high) as conversions_high,
-        cast(sum(credited.spend) as double) / nullif(sum(credited.conversions), 0) as cpo,
-        any_value(roi.cpo_low) as cpo_low,
-        any_value(roi.cpo_high) as cpo_high,
-        sum(credited.revenue) / nullif(cast(sum(credited.spend) as double), 0) as roas,
-        any_value(roi.roas_low) as roas_low,
-        any_value(roi.roas_high) as roas_high
-    from ({_CREDITED}) as credited
+        credited.*,
+        roi.conversions_low,
+        roi.conversions_high,
+        roi.cpo_low,
+        roi.cpo_high,
+        roi.roas_low,
+        roi.roas_high
+    from (
+        select
+            attribution_model,
+            channel,
+            {_MEASURES}
+            sum(revenue) / nullif(cast(sum(spend) as double), 0) as roas
+        from ({_CREDITED})
+        group by attribution_model, channel
+    ) as credited
     left join marts.rpt_channel_roi as roi
         on
             credited.attribution_model = roi.attribution_model
@@ -164,9 +168,9 @@ _MODELS = f"""
             and roi.conversion_type = $conversion_type
             and $start is null
             and $end is null
-    group by credited.attribution_model, credited.channel
     order by credited.attribution_model, credited.channel
 """  # noqa: S608 - the only text put in is this module's own
+
 
 _TYPES = """
     select reported.conversion_type
@@ -255,9 +259,9 @@ def model_estimates(
     Returns
     -------
     pyarrow.Table
-        One row per attribution_model and channel: conversions, cpo and roas as in the report, each
-        with the ends of its 95 % interval, as in conversions_low and conversions_high: null for
-        models without, and where the request is of other dates than the whole reporting period.
+        One row per attribution_model and channel: spend, conversions, revenue, cpo and roas, and
+        the ends of 95 % intervals (conversions_low, conversions_high, cpo_low …): null for models
+        without, and where the request is of other dates than the whole reporting period.
     """
     parameters = {
         "attribution_model": None,

@@ -13,12 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from tributary.hazard import BASELINE
 from tributary.report import UNATTRIBUTED, ChannelReport
 
 MOST_CHANNELS = 30
 """So many channels are drawn, those with most conversions; the picture says how many are not."""
-
-BASELINE = "(baseline)"
 
 # Colours of Okabe and Ito, which colour-blind people can tell apart; marks differ as well.
 _REPORTED, _NO_CHANNEL, _OTHER, _BREAK_EVEN = "#0072B2", "#999999", "#E69F00", "#555555"
